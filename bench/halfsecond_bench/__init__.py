@@ -1,0 +1,1 @@
+"""The latency harness, its reports and every plot."""

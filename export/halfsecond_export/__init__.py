@@ -1,0 +1,1 @@
+"""Source weights in, verified artifacts for this machine out."""

@@ -1,0 +1,1 @@
+"""What the torch-free half of the exporters does: `models fetch` runs it."""

@@ -1,0 +1,1 @@
+"""What the engines compute: arrays in, arrays out; no sockets, no clocks, no threads of their own."""

@@ -1,0 +1,48 @@
+"""What an answerer is: a conversation in, text out as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen; temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.1
+    max_tokens: int = 96
+    seed: int | None = None
+
+
+class Answerer(Protocol):
+    """A source of answers: a local model, an OpenAI-compatible address, or a Python function."""
+
+    def prefill(self, messages: Sequence[Message]) -> None:
+        """Takes the conversation so far (system prompt and history, not the question) ahead of
+        time, so that `answer` with these messages in front starts sooner. May do nothing."""
+        ...
+
+    def answer(
+        self,
+        messages: Sequence[Message],
+        *,
+        sampling: Sampling,
+        is_cancelled: Callable[[], bool],
+    ) -> Iterator[str]:
+        """Pieces of the answer as they are made, whose concatenation is the answer.
+
+        Stops within one token of `is_cancelled()` turning true. The last message is the question.
+        """
+        ...
+
+    def close(self) -> None: ...

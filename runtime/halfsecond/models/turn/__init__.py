@@ -1,0 +1,1 @@
+"""Models of the end of a turn."""
