@@ -1,0 +1,301 @@
+"""Whisper on CTranslate2: one utterance in, its words out, in as little context as it needs.
+
+Whisper was trained on windows of 30 s, and its encoder's cost grows with the window. An utterance
+of 3 s in a window of 4 s costs an eighth and keeps its words, as long as some silence follows:
+without it the decoder misses the end and repeats itself. The guards here notice that and listen
+again in the full window.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.errors import (
+    AudioError,
+    ModelCorruptError,
+    ModelMissingError,
+    UnsupportedModelError,
+)
+from halfsecond.models.asr.mel import HOP_SAMPLES, RATE_HZ, log_mel
+from halfsecond.models.asr.recognizer import Transcript
+
+FULL_CONTEXT_S = 30.0
+"""The window that Whisper was trained on, and the longest utterance it takes."""
+CONTEXT_STEP_S = 0.5
+
+MAX_COMPRESSION_RATIO = 2.4
+"""Whisper's own bound (`whisper/transcribe.py`): text that zlib shrinks further is a repetition."""
+TOKENS_PER_S = 12.0
+"""Fast English is 6 to 8 tokens a second and fast Chinese 10; more is a decoder that runs on."""
+TOKENS_AT_LEAST = 16
+"""Room for a short "yes" with its punctuation, whatever the length of the audio."""
+
+NO_SPEECH_PROBABILITY = 0.6
+"""Whisper's own bound: above it, words count only if they are likely ones."""
+LOG_PROBABILITY = -1.0
+"""Whisper's own bound for words whose "no speech" token is likely."""
+SILENCE_DBFS = -60.0
+"""A loudest sample below this is a closed microphone: nothing is decoded."""
+
+SIMPLIFIED_CHINESE = "以下是普通话的句子。"
+"""Whisper base writes traditional characters unless the text before is in simplified ones."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What the decoder wrote for one context."""
+
+    text: str
+    language: str
+    no_speech_probability: float
+    average_log_probability: float
+    context_s: float
+    ran_on: bool
+    """The decoder was stopped by the cap on tokens, not by its own end of text."""
+
+    @property
+    def is_repetition(self) -> bool:
+        return self.ran_on or compression_ratio(self.text) > MAX_COMPRESSION_RATIO
+
+    @property
+    def is_invented(self) -> bool:
+        return (
+            self.no_speech_probability > NO_SPEECH_PROBABILITY
+            and self.average_log_probability < LOG_PROBABILITY
+        )
+
+
+class Whisper:
+    """A `Recognizer` on a Whisper model that was converted to CTranslate2.
+
+    directory: holds `model.bin`, `config.json`, `tokenizer.json` and the vocabulary.
+    threads: of one call; more can be slower on few cores (measure it).
+    margin_s: silence that follows the utterance in its context. With 1 s no words were lost
+        against the full window on real clips; with 0.3 s Whisper base repeated itself.
+
+    Raises:
+        ModelMissingError: a file is not there.
+        ModelCorruptError: CTranslate2 or `tokenizers` cannot read one.
+        UnsupportedModelError: the model is not a Whisper.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        threads: int = 1,
+        compute_type: str = "int8",
+        device: str = "cpu",
+        beam_size: int = 1,
+        margin_s: float = 1.0,
+    ) -> None:
+        self._model = _open_model(
+            directory, threads=threads, compute_type=compute_type, device=device
+        )
+        self._words = _Words(directory, multilingual=bool(self._model.is_multilingual))
+        self._beam_size = beam_size
+        self._margin_s = margin_s
+        self._warm_up()
+
+    @property
+    def is_multilingual(self) -> bool:
+        """False for an English-only model, which takes no other language."""
+        return self._words.multilingual
+
+    def transcribe(
+        self, samples: NDArray[np.float32], *, language: str | None = None, prompt: str = ""
+    ) -> Transcript:
+        """The words of one utterance; empty text with a reason where there are none to trust.
+
+        Raises:
+            AudioError: longer than 30 s, or not one channel.
+            UnsupportedModelError: a language that the model does not know.
+        """
+        _check_samples(samples)
+        if language is not None:
+            self._words.check_language(language)
+        if not len(samples) or float(np.abs(samples).max()) < 10 ** (SILENCE_DBFS / 20):
+            return Transcript("", language or "", 1.0, 0.0, 0.0, rejected="silence")
+        context_s = needed_context_s(len(samples), margin_s=self._margin_s)
+        attempt = self._attempt(samples, context_s, language, prompt)
+        if attempt.is_repetition and context_s < FULL_CONTEXT_S:
+            attempt = self._attempt(samples, FULL_CONTEXT_S, language, prompt)
+        return _judge(attempt)
+
+    def close(self) -> None:
+        """Frees the weights."""
+        self._model.unload_model()
+
+    def _attempt(
+        self, samples: NDArray[np.float32], context_s: float, language: str | None, prompt: str
+    ) -> _Attempt:
+        """Listens once, in a context of `context_s` seconds."""
+        encoded = self._model.encode(self._features(samples, context_s))
+        if language is None:
+            language = self._detect(encoded)
+        most_tokens = token_cap(len(samples))
+        result = self._model.generate(
+            encoded,
+            [self._words.prompt(language, prompt)],
+            beam_size=self._beam_size,
+            # CTranslate2 decodes at most half of max_length, as Whisper does of its 448 positions.
+            max_length=min(448, 2 * most_tokens),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )[0]
+        tokens = result.sequences_ids[0]
+        return _Attempt(
+            text=self._words.decode(tokens),
+            language=language,
+            no_speech_probability=float(result.no_speech_prob),
+            # The score is the mean over the tokens; the end of text counts as one more.
+            average_log_probability=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
+            context_s=context_s,
+            ran_on=len(tokens) >= most_tokens,
+        )
+
+    def _features(self, samples: NDArray[np.float32], context_s: float) -> Any:
+        import ctranslate2
+
+        padded = np.zeros(round(context_s * RATE_HZ), dtype=np.float32)
+        padded[: len(samples)] = samples[: len(padded)]
+        mel = log_mel(padded, mels=int(self._model.n_mels))
+        return ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None]))
+
+    def _detect(self, encoded: Any) -> str:
+        if not self.is_multilingual:
+            return "en"
+        token, _ = self._model.detect_language(encoded)[0][0]
+        return str(token).strip("<|>")
+
+    def _warm_up(self) -> None:
+        """Runs once, so that the first visitor does not wait for allocations."""
+        hum = np.sin(np.arange(RATE_HZ, dtype=np.float32) * np.float32(0.05)) * np.float32(0.1)
+        self._attempt(hum, needed_context_s(len(hum), margin_s=self._margin_s), None, "")
+
+
+class _Words:
+    """The tokenizer's side: prompts in, text out."""
+
+    def __init__(self, directory: Path, *, multilingual: bool) -> None:
+        import tokenizers
+
+        path = directory / "tokenizer.json"
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:
+            # tokenizers raises a bare Exception for whatever it cannot parse.
+            raise ModelCorruptError(
+                f"{path} cannot be read as a tokenizer ({error}); run `halfsecond models verify`"
+            ) from error
+        self.multilingual = multilingual
+        self._start = self._id("<|startoftranscript|>")
+        self._text_end = self._id("<|endoftext|>")
+
+    def _id(self, token: str) -> int:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
+            raise UnsupportedModelError(
+                f"the tokenizer has no {token}: this is not a Whisper model, or not one that "
+                "knows this language"
+            )
+        return int(number)
+
+    def check_language(self, language: str) -> None:
+        """Raises UnsupportedModelError for a language that the model does not know."""
+        if not self.multilingual and language != "en":
+            raise UnsupportedModelError(
+                f"this Whisper model knows English only, and was asked for {language!r}; "
+                "use a multilingual one, such as whisper-base"
+            )
+        self._id(f"<|{language}|>")
+
+    def prompt(self, language: str, text: str) -> list[int]:
+        """The tokens that the decoder starts from; `text` is what was said before."""
+        if language == "zh" and not text:
+            text = SIMPLIFIED_CHINESE
+        start = [self._start]
+        if self.multilingual:
+            start += [self._id(f"<|{language}|>"), self._id("<|transcribe|>")]
+        start.append(self._id("<|notimestamps|>"))
+        if not text:
+            return start
+        before = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
+        return [self._id("<|startofprev|>"), *before[-100:], *start]
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of the tokens, without special ones."""
+        words = [token for token in tokens if token < self._text_end]
+        return str(self._tokenizer.decode(words)).strip()
+
+
+def needed_context_s(samples: int, *, margin_s: float) -> float:
+    """The context for an utterance: its length and a margin, in steps of 0.5 s, at most 30."""
+    wanted_s = samples / RATE_HZ + margin_s
+    return min(FULL_CONTEXT_S, math.ceil(wanted_s / CONTEXT_STEP_S) * CONTEXT_STEP_S)
+
+
+def token_cap(samples: int) -> int:
+    """The most tokens that an utterance of this length can hold, at most Whisper's 224."""
+    return min(224, TOKENS_AT_LEAST + math.ceil(TOKENS_PER_S * samples / RATE_HZ))
+
+
+def compression_ratio(text: str) -> float:
+    """How far zlib shrinks the text: about 1 for a sentence, more for a repetition."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _judge(attempt: _Attempt) -> Transcript:
+    """The transcript, with the words taken out where they are not to be trusted."""
+    rejected = ""
+    if attempt.is_invented:
+        rejected = "silence"
+    elif attempt.is_repetition:
+        rejected = "repetition"
+    return Transcript(
+        text="" if rejected else attempt.text,
+        language=attempt.language,
+        no_speech_probability=attempt.no_speech_probability,
+        average_log_probability=attempt.average_log_probability,
+        context_s=attempt.context_s,
+        rejected=rejected,
+    )
+
+
+def _check_samples(samples: NDArray[np.float32]) -> None:
+    if samples.ndim != 1:
+        raise AudioError(
+            f"the audio has the shape {samples.shape}; one channel of 16 kHz samples is expected "
+            "(halfsecond.audio.load mixes and resamples)"
+        )
+    if len(samples) > FULL_CONTEXT_S * RATE_HZ + HOP_SAMPLES:
+        raise AudioError(
+            f"the utterance is {len(samples) / RATE_HZ:.1f} s long and Whisper takes at most "
+            f"{FULL_CONTEXT_S:.0f} s; cut it at a pause"
+        )
+
+
+def _open_model(directory: Path, *, threads: int, compute_type: str, device: str) -> Any:
+    import ctranslate2
+
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        if not (directory / name).is_file():
+            raise ModelMissingError(f"no {name} in {directory}; run `halfsecond models fetch`")
+    try:
+        model = ctranslate2.models.Whisper(
+            str(directory), device=device, compute_type=compute_type, intra_threads=threads
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ModelCorruptError(
+            f"{directory} cannot be read as a Whisper model ({error}); "
+            "run `halfsecond models verify`, then `halfsecond models fetch`"
+        ) from error
+    return model
