@@ -1,0 +1,44 @@
+"""The preparations that the catalog can ask for, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from halfsecond.errors import ConfigError
+from halfsecond_export.prepare.onnx_output import add_onnx_output
+from halfsecond_export.prepare.request import Preparer, PrepareRequest
+from halfsecond_export.prepare.tflite import convert_tflite
+
+
+def _tflite_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    """Each source `<name>.tflite` becomes `<name>.onnx`."""
+    request.checked_options("tflite-to-onnx")
+    for name, path in request.sources.items():
+        convert_tflite(path, directory / f"{Path(name).stem}.onnx")
+    return {}
+
+
+def _add_onnx_output(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    """The source keeps its name; options `tensor` and `name` say what to add."""
+    options = request.checked_options("add-onnx-output", "tensor", "name")
+    if not {"tensor", "name"} <= set(options):
+        raise ConfigError(
+            "add-onnx-output needs the options 'tensor' (the internal tensor) and 'name' "
+            f"(what to call the output); got {sorted(options)}"
+        )
+    name, path = request.single_source("add-onnx-output")
+    add_onnx_output(
+        path, directory / Path(name).name, tensor=options["tensor"], name=options["name"]
+    )
+    return {}
+
+
+PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
+    preparer.name: preparer
+    for preparer in (
+        Preparer("tflite-to-onnx", 1, _tflite_to_onnx, ("onnx",)),
+        Preparer("add-onnx-output", 1, _add_onnx_output, ("onnx",)),
+    )
+}
