@@ -1,0 +1,1 @@
+"""ZeroMQ: sockets that are bounded, heartbeat-watched and safe by default."""

@@ -1,0 +1,281 @@
+"""The config file: what can be set, its defaults, and what each setting trades.
+
+Every section is a frozen struct; `docs/config.md` is generated from the docstrings here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from halfsecond.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of the config file; a key that it does not have is an error."""
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """Where clients connect, and how many."""
+
+    bind: str = "ipc:///tmp/halfsecond/server.ipc"
+    """ZeroMQ address. Any but `ipc://` and loopback requires `keys`."""
+    keys: str | None = None
+    """Directory with the server's CURVE key pair and the allow-list `clients/` of public keys."""
+    max_sessions: int = 4
+    """A further client is told that the server is busy."""
+    session_timeout_s: float = 10.0
+    """A client that is silent for this long loses its session, its history and its uploads."""
+    stall_timeout_s: float = 5.0
+    """A client that takes nothing for this long, while audio waits for it, loses its session."""
+
+
+class TurnConfig(Section, frozen=True, kw_only=True):
+    """When the visitor has finished, and when an answer stops."""
+
+    silence_s: float = 0.3
+    """Silence that ends a turn. Shorter answers sooner and cuts more people off."""
+    pause_s: float = 0.1
+    """Silence after which the answer is begun in secret, if `is_speculative`."""
+    is_speculative: bool = True
+    """Whether the chain runs ahead during the silence that ends a turn. Costs watts only."""
+    min_speech_s: float = 0.2
+    """Speech shorter than this starts no turn and interrupts nothing."""
+    max_utterance_s: float = 28.0
+    """Longer speech is answered as it stands (Whisper hears 30 s at most)."""
+    can_interrupt: bool = True
+    """Whether speech stops the answer. Needs an echo-free microphone."""
+
+
+class VadConfig(Section, frozen=True, kw_only=True):
+    """Voice activity detection."""
+
+    model: str = "silero-vad"
+    onset: float = 0.5
+    """Speech probability that begins speech."""
+    offset: float = 0.35
+    """Speech probability below which a window counts as silence."""
+
+
+class AsrConfig(Section, frozen=True, kw_only=True):
+    """Speech recognition."""
+
+    model: str = "whisper-tiny.en"
+    threads: int = 1
+    margin_s: float = 1.0
+    """Context beyond the utterance. Below 1 s small models fall into repetition."""
+
+
+class LlmConfig(Section, frozen=True, kw_only=True):
+    """Where answers come from."""
+
+    kind: Literal["local", "openai", "function"] = "local"
+    model: str = "smollm2-135m-int8"
+    """Catalog name (local), or the model's name at `base_url` (openai)."""
+    threads: int = 1
+    """More can be slower: measured 11 ms a token with 1 and 33 ms with 2 on two virtual cores."""
+    base_url: str = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key; the key itself is never in a file."""
+    function: str = ""
+    """`module:callable` of the integrator's function."""
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.1
+    max_tokens: int = 96
+    seed: int | None = None
+
+
+class PersonaConfig(Section, frozen=True, kw_only=True):
+    """Who answers, and what is true."""
+
+    name: str = ""
+    system: str = ""
+    """System prompt; empty takes the built-in one, which answers from the facts in a sentence."""
+    facts: str = ""
+    """A page of facts, one a line."""
+    facts_file: str = ""
+    """A text file of facts instead, relative to the config file."""
+    unknown_answer: str = ""
+    """What is said when the facts do not hold the answer; empty takes the built-in sentence."""
+    history_turns: int = 4
+    """Turns that are remembered while the visitor stays."""
+
+
+class TtsConfig(Section, frozen=True, kw_only=True):
+    """The voice."""
+
+    model: str = "hibari"
+    voice: str = ""
+    """One of the model's voices; empty takes its default."""
+    speed: float = 1.0
+    threads: int = 1
+
+
+class FaceConfig(Section, frozen=True, kw_only=True):
+    """The face and its lips."""
+
+    portrait: str = ""
+    """Picture file, relative to the config file; empty takes the demonstration portrait."""
+    driver: Literal["mesh", "wav2lip"] = "mesh"
+    wav2lip: str = ""
+    """ONNX file of a Wav2Lip generator, for `driver = "wav2lip"`."""
+    model: str = "face"
+    """Catalog name of the face detector and landmarks."""
+    width: int = 512
+    height: int = 512
+    fps: int = 25
+    threads: int = 1
+    jpeg_quality: int = 85
+    idle_fps: int = 12
+    """Rate of the resting face; 0 sends none."""
+    seed: int = 0
+    """Blinks and head motion are the same for the same seed."""
+
+
+class StagesConfig(Section, frozen=True, kw_only=True):
+    """Where each stage runs: "local", or the `ipc://` / `tcp://` address of `serve --stage`."""
+
+    vad: str = "local"
+    asr: str = "local"
+    llm: str = "local"
+    tts: str = "local"
+    lipsync: str = "local"
+
+
+class ModelsConfig(Section, frozen=True, kw_only=True):
+    """Where models are."""
+
+    home: str = ""
+    """Directory of fetched and built models; empty takes the default one."""
+
+
+class LogConfig(Section, frozen=True, kw_only=True):
+    """What is written, and where figures are read."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+    has_transcripts: bool = False
+    """Whether questions and answers are written to the log."""
+    metrics_port: int = 0
+    """Port on 127.0.0.1 for Prometheus; 0 opens none."""
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    server: ServerConfig = ServerConfig()
+    turn: TurnConfig = TurnConfig()
+    vad: VadConfig = VadConfig()
+    asr: AsrConfig = AsrConfig()
+    llm: LlmConfig = LlmConfig()
+    persona: PersonaConfig = PersonaConfig()
+    tts: TtsConfig = TtsConfig()
+    face: FaceConfig = FaceConfig()
+    stages: StagesConfig = StagesConfig()
+    models: ModelsConfig = ModelsConfig()
+    log: LogConfig = LogConfig()
+    language: str = "en"
+
+
+def load(path: Path | None) -> Config:
+    """The config of a file, or the defaults; paths in it become absolute.
+
+    Raises:
+        ConfigError: no such file, no TOML, an unknown key, or a value of the wrong kind or range.
+    """
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no config file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return _with_absolute_paths(parse(table, source=str(path)), path.resolve().parent)
+
+
+def parse(table: dict[str, Any], *, source: str = "the config") -> Config:
+    """The config that a parsed TOML table describes; raises ConfigError as `load`."""
+    _refuse_unknown_keys(table, Config, where="", source=source)
+    try:
+        config = msgspec.convert(table, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_plain(str(error))}") from error
+    _check_ranges(config, source)
+    return config
+
+
+def _plain(message: str) -> str:
+    return message.replace(" - at `$.", " at `").replace("`$", "`")
+
+
+def _refuse_unknown_keys(
+    table: dict[str, Any], section: type[msgspec.Struct], *, where: str, source: str
+) -> None:
+    types = get_type_hints(section)
+    for key, value in table.items():
+        if key not in types:
+            known = ", ".join(sorted(types))
+            place = f"[{where}] has no key" if where else "there is no section or key"
+            raise ConfigError(f"{source}: {place} `{key}`; it can be one of: {known}")
+        inner = types[key]
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+            _refuse_unknown_keys(value, inner, where=key, source=source)
+
+
+def _check_ranges(config: Config, source: str) -> None:
+    limits: tuple[tuple[str, float, float, float], ...] = (
+        ("server.max_sessions", config.server.max_sessions, 1, 256),
+        ("server.session_timeout_s", config.server.session_timeout_s, 1, 3600),
+        ("turn.silence_s", config.turn.silence_s, 0.06, 5),
+        ("turn.pause_s", config.turn.pause_s, 0.03, config.turn.silence_s),
+        ("turn.min_speech_s", config.turn.min_speech_s, 0.03, 2),
+        ("turn.max_utterance_s", config.turn.max_utterance_s, 1, 29),
+        ("vad.onset", config.vad.onset, 0.01, 0.99),
+        ("vad.offset", config.vad.offset, 0.01, config.vad.onset),
+        ("asr.threads", config.asr.threads, 1, 64),
+        ("asr.margin_s", config.asr.margin_s, 0.1, 30),
+        ("llm.threads", config.llm.threads, 1, 64),
+        ("llm.temperature", config.llm.temperature, 0, 2),
+        ("llm.top_p", config.llm.top_p, 0.01, 1),
+        ("llm.max_tokens", config.llm.max_tokens, 1, 4096),
+        ("tts.speed", config.tts.speed, 0.5, 2),
+        ("face.fps", config.face.fps, 5, 60),
+        ("face.idle_fps", config.face.idle_fps, 0, config.face.fps),
+        ("face.width", config.face.width, 128, 2160),
+        ("face.height", config.face.height, 128, 2160),
+        ("face.jpeg_quality", config.face.jpeg_quality, 30, 100),
+        ("log.metrics_port", config.log.metrics_port, 0, 65535),
+    )
+    for key, value, low, high in limits:
+        if not low <= value <= high:
+            raise ConfigError(f"{source}: `{key}` is {value}; it must lie in {low} to {high}")
+
+
+def _with_absolute_paths(config: Config, folder: Path) -> Config:
+    def absolute(path: str) -> str:
+        return str(folder / Path(path).expanduser()) if path else path
+
+    replace = msgspec.structs.replace
+    return replace(
+        config,
+        server=replace(config.server, keys=absolute(config.server.keys or "") or None),
+        persona=replace(config.persona, facts_file=absolute(config.persona.facts_file)),
+        face=replace(
+            config.face,
+            portrait=absolute(config.face.portrait),
+            wav2lip=absolute(config.face.wav2lip),
+        ),
+        models=replace(config.models, home=absolute(config.models.home)),
+    )
+
+

@@ -1,0 +1,1 @@
+"""When things happen: queues, turns, interruption. What is computed is in `halfsecond.models`."""

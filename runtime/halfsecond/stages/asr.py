@@ -1,0 +1,52 @@
+"""The stage that turns an utterance into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.models.asr.recognizer import Recognizer, Transcript
+from halfsecond.models.asr.whisper import Whisper
+from halfsecond.stages.stage import Cancel
+
+
+@dataclass(frozen=True)
+class AsrRequest:
+    """One utterance."""
+
+    samples: NDArray[np.float32]
+    """(n,) mono 16 kHz, at most 30 s."""
+    language: str | None = None
+
+
+class AsrStage:
+    """Whisper on CTranslate2."""
+
+    name: ClassVar[str] = "asr"
+    request_type: ClassVar[Any] = AsrRequest
+    reply_type: ClassVar[Any] = Transcript
+
+    def __init__(self, model: Path, *, threads: int, margin_s: float) -> None:
+        self._model = model
+        self._threads = threads
+        self._margin_s = margin_s
+
+    def open(self) -> None:
+        self._recognizer: Recognizer = Whisper(
+            self._model, threads=self._threads, margin_s=self._margin_s
+        )
+
+    def run(self, request: AsrRequest, cancel: Cancel) -> Iterator[Transcript]:
+        if not cancel.is_set():
+            yield self._recognizer.transcribe(request.samples, language=request.language)
+
+    def health(self) -> str:
+        return f"{self._model.name}, {self._threads} threads"
+
+    def close(self) -> None:
+        self._recognizer.close()

@@ -1,0 +1,134 @@
+"""The stage that draws the face: speech in as it streams, encoded pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.errors import StageError
+from halfsecond.models.lipsync.driver import Frame, LipSync
+from halfsecond.models.tts.voice import Phone
+from halfsecond.stages.stage import Cancel
+
+PictureFormat = Literal["jpeg", "rgb"]
+Action = Literal["open", "begin", "feed", "finish", "idle", "close"]
+
+
+def _no_samples() -> NDArray[np.float32]:
+    return np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class LipSyncRequest:
+    """One call of a session's driver (see `LipSync`)."""
+
+    session: str
+    action: Action
+    samples: NDArray[np.float32] = field(default_factory=_no_samples)
+    """(n,) mono 16 kHz, for "feed"."""
+    phones: list[Phone] = field(default_factory=list)
+    format: PictureFormat = "jpeg"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One encoded frame."""
+
+    data: bytes
+    format: PictureFormat
+    width: int
+    height: int
+    pts_s: float
+    mouth: float
+    is_driven: bool
+
+
+class LipSyncStage:
+    """One driver per session. Encoding is done here, so that a remote stage ships JPEG."""
+
+    name: ClassVar[str] = "lipsync"
+    request_type: ClassVar[Any] = LipSyncRequest
+    reply_type: ClassVar[Any] = Picture
+
+    def __init__(
+        self, open_driver: Callable[[], LipSync], *, jpeg_quality: int, label: str
+    ) -> None:
+        self._open_driver = open_driver
+        self._jpeg_quality = jpeg_quality
+        self._label = label
+        self._drivers: dict[str, LipSync] = {}
+        self._spare: LipSync | None = None
+
+    def open(self) -> None:
+        """Prepares the portrait and draws once, so that the first visitor does not wait for it."""
+        self._spare = self._open_driver()
+        self._encode(self._spare.idle(), "jpeg")
+
+    def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
+        if request.action == "open":
+            self._drivers[request.session] = self._spare or self._open_driver()
+            self._spare = None
+            return
+        driver = self._drivers.get(request.session)
+        if driver is None:
+            raise StageError(f"lipsync has no session {request.session!r}; it must be opened first")
+        if request.action == "close":
+            self._drivers.pop(request.session).close()
+            return
+        for frame in self._frames(driver, request):
+            if cancel.is_set():
+                return
+            yield self._encode(frame, request.format)
+
+    @staticmethod
+    def _frames(driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:
+        if request.action == "begin":
+            driver.begin()
+        elif request.action == "feed":
+            yield from driver.feed(request.samples, phones=request.phones)
+        elif request.action == "finish":
+            yield from driver.finish()
+        elif request.action == "idle":
+            yield driver.idle()
+
+    def _encode(self, frame: Frame, picture_format: PictureFormat) -> Picture:
+        height, width = frame.image.shape[:2]
+        if picture_format == "rgb":
+            data = frame.image.tobytes()
+        else:
+            data = _jpeg(frame.image, self._jpeg_quality)
+        return Picture(
+            data=data,
+            format=picture_format,
+            width=width,
+            height=height,
+            pts_s=frame.pts_s,
+            mouth=float(frame.mouth),
+            is_driven=frame.is_driven,
+        )
+
+    def health(self) -> str:
+        return f"{self._label}, {len(self._drivers)} sessions"
+
+    def close(self) -> None:
+        for driver in self._drivers.values():
+            driver.close()
+        self._drivers.clear()
+        if self._spare is not None:
+            self._spare.close()
+
+
+def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """image: (height, width, 3) RGB."""
+    import cv2
+
+    is_encoded, data = cv2.imencode(
+        ".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not is_encoded:
+        raise StageError(f"OpenCV could not encode a picture of shape {image.shape}")
+    return data.tobytes()

@@ -1,0 +1,57 @@
+"""The stage that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from halfsecond.models.llm.answerer import Answerer, Message, Sampling
+from halfsecond.stages.stage import Cancel
+
+
+@dataclass(frozen=True)
+class LlmRequest:
+    """A conversation whose last message is the question; or one to prefill, without a question."""
+
+    messages: list[Message]
+    sampling: Sampling
+    is_prefill: bool = False
+
+
+@dataclass(frozen=True)
+class LlmReply:
+    """The next piece of the answer."""
+
+    text: str
+
+
+class LlmStage:
+    """An answerer of any kind, opened on the stage's own thread."""
+
+    name: ClassVar[str] = "llm"
+    request_type: ClassVar[Any] = LlmRequest
+    reply_type: ClassVar[Any] = LlmReply
+
+    def __init__(self, open_answerer: Callable[[], Answerer], *, label: str) -> None:
+        self._open_answerer = open_answerer
+        self._label = label
+
+    def open(self) -> None:
+        self._answerer = self._open_answerer()
+
+    def run(self, request: LlmRequest, cancel: Cancel) -> Iterator[LlmReply]:
+        if request.is_prefill:
+            self._answerer.prefill(request.messages)
+            return
+        pieces = self._answerer.answer(
+            request.messages, sampling=request.sampling, is_cancelled=cancel.is_set
+        )
+        for piece in pieces:
+            yield LlmReply(piece)
+
+    def health(self) -> str:
+        return self._label
+
+    def close(self) -> None:
+        self._answerer.close()

@@ -1,0 +1,74 @@
+"""When what happened in one turn: marks and spans on one monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+Now = Callable[[], float]
+"""A monotonic clock in seconds; CLOCK_MONOTONIC is shared by all processes of a machine."""
+
+monotonic: Now = time.monotonic
+
+
+class Span(msgspec.Struct, frozen=True):
+    """One stage at work."""
+
+    stage: str
+    detail: str
+    start_s: float
+    end_s: float
+
+
+class Timeline(msgspec.Struct, kw_only=True):
+    """The record of one turn. Times are seconds on the clock that it was recorded with."""
+
+    turn: int
+    marks: dict[str, float] = {}
+    """Moments by name; the first of a name stands."""
+    spans: list[Span] = []
+    question: str = ""
+    answer: str = ""
+
+    def mark(self, name: str, at_s: float) -> None:
+        """Notes a moment, unless one of that name was noted before."""
+        self.marks.setdefault(name, at_s)
+
+    @contextmanager
+    def span(self, stage: str, detail: str = "", *, now: Now = monotonic) -> Iterator[None]:
+        """Notes how long the body took, also when it fails."""
+        start_s = now()
+        try:
+            yield
+        finally:
+            self.spans.append(Span(stage, detail, start_s, now()))
+
+    def relative(self) -> Timeline:
+        """The same turn in seconds after the visitor's last speech sample.
+
+        A turn that was typed counts from the arrival of the text.
+        """
+        origin_s = self.marks.get("last_speech", min(self.marks.values(), default=0.0))
+        return Timeline(
+            turn=self.turn,
+            marks={name: at_s - origin_s for name, at_s in self.marks.items()},
+            spans=[
+                Span(s.stage, s.detail, s.start_s - origin_s, s.end_s - origin_s)
+                for s in self.spans
+            ],
+            question=self.question,
+            answer=self.answer,
+        )
+
+    def write_json(self, path: Path) -> None:
+        """Writes the turn, indented, in seconds after the last speech sample."""
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self.relative()), indent=2))
+
+
+def read_timeline(path: Path) -> Timeline:
+    """A timeline that `write_json` wrote."""
+    return msgspec.json.decode(path.read_bytes(), type=Timeline)

@@ -1,0 +1,226 @@
+"""The messages of the ZeroMQ wire, as docs/wire.md describes them byte by byte.
+
+A message is two ZeroMQ frames, `[header][payload]`: the header is a msgpack map whose `type` names
+the struct below, the payload is raw audio or picture bytes and empty elsewhere. Unknown header
+keys are ignored, so that later servers may add some.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from halfsecond.errors import WireError
+
+PROTOCOL = 1
+MAX_HEADER_BYTES = 16 * 1024
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""What a server takes in; a client must take 4 MiB (one raw 720 × 1280 picture)."""
+
+VideoFormat = Literal["jpeg", "rgb", "none"]
+State = Literal["idle", "listening", "thinking", "speaking"]
+TurnEndReason = Literal["complete", "interrupted", "empty", "failed"]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """The envelope that every message carries; a message uses what it needs of it."""
+
+    session: str = ""
+    turn: int = 0
+    """Counts a session's turns from 1; 0 outside any turn."""
+    generation: int = 0
+    """Raised by every interruption; whatever is older must be dropped."""
+    seq: int = 0
+    """Counts the messages of one type within a turn from 0."""
+    pts: float = 0.0
+    """Seconds on the turn's playback clock, whose zero is the first sample of the answer."""
+
+
+class Hello(Header, frozen=True, kw_only=True, tag="hello"):
+    """Client: opens a session."""
+
+    v: int = PROTOCOL
+    client: str = ""
+    language: str | None = None
+    avatar: str | None = None
+    voice: str | None = None
+    audio_rate_hz: int = 16_000
+    audio_channels: int = 1
+    video: VideoFormat = "jpeg"
+    wants_idle: bool = True
+    """Whether frames of the resting face are sent between answers."""
+    credit: int = 50
+    """Video frames that the client can take before it grants more."""
+
+
+class Audio(Header, frozen=True, kw_only=True, tag="audio"):
+    """Both ways: PCM s16le. From the client at its own rate, from the server at 24 kHz mono."""
+
+
+class EndOfAudio(Header, frozen=True, kw_only=True, tag="end_of_audio"):
+    """Client: nothing more will be said; answer what was heard without waiting for silence."""
+
+
+class Text(Header, frozen=True, kw_only=True, tag="text"):
+    """Client: a typed question."""
+
+    text: str
+
+
+class Interrupt(Header, frozen=True, kw_only=True, tag="interrupt"):
+    """Client: stop the answer."""
+
+
+class Playhead(Header, frozen=True, kw_only=True, tag="playhead"):
+    """Client: the answer has been heard up to `pts`."""
+
+
+class Credit(Header, frozen=True, kw_only=True, tag="credit"):
+    """Client: `frames` more video frames may be sent."""
+
+    frames: int
+
+
+class Clock(Header, frozen=True, kw_only=True, tag="clock"):
+    """Client sends `client_s`; the server returns it with its own clock at receipt and reply."""
+
+    client_s: float = 0.0
+    received_s: float = 0.0
+    sent_s: float = 0.0
+
+
+class Bye(Header, frozen=True, kw_only=True, tag="bye"):
+    """Both ways: the session is over."""
+
+    reason: str = ""
+
+
+class Welcome(Header, frozen=True, kw_only=True, tag="welcome"):
+    """Server: the session is open."""
+
+    v: int = PROTOCOL
+    server: str = ""
+    speech_rate_hz: int = 24_000
+    fps: int = 25
+    width: int = 512
+    height: int = 512
+    video: VideoFormat = "jpeg"
+    language: str = "en"
+    voice: str = ""
+    timeout_s: float = 10.0
+    """A client that is silent for this long (not even `clock`) loses its session."""
+
+
+class Busy(Header, frozen=True, kw_only=True, tag="busy"):
+    """Server: no session is free."""
+
+    sessions: int
+    limit: int
+
+
+class Error(Header, frozen=True, kw_only=True, tag="error"):
+    """Server: a message was not acted upon, or a stage failed."""
+
+    code: str
+    message: str
+    is_fatal: bool = False
+    """True when the session has ended with this message."""
+
+
+class StateChange(Header, frozen=True, kw_only=True, tag="state"):
+    """Server: what the face is doing; a raised `generation` voids everything older."""
+
+    state: State
+
+
+class Speech(Header, frozen=True, kw_only=True, tag="speech"):
+    """Server: the visitor started or stopped; `pts` is seconds of microphone audio received."""
+
+    is_speaking: bool
+
+
+class Transcript(Header, frozen=True, kw_only=True, tag="transcript"):
+    """Server: what was heard."""
+
+    text: str
+    language: str = ""
+    is_final: bool = True
+
+
+class Answer(Header, frozen=True, kw_only=True, tag="answer"):
+    """Server: the text of a clause whose speech begins at `pts`."""
+
+    text: str
+    duration_s: float = 0.0
+
+
+class Video(Header, frozen=True, kw_only=True, tag="video"):
+    """Server: a picture to show at `pts` of the turn, or at once when it is idle (turn 0)."""
+
+    width: int
+    height: int
+    format: VideoFormat = "jpeg"
+    is_driven: bool = False
+    mouth: float = 0.0
+    """Commanded opening of the mouth, 0 to 1."""
+
+
+class TurnEnd(Header, frozen=True, kw_only=True, tag="turn_end"):
+    """Server: everything of this turn was sent (or dropped); `pts` is the answer's length."""
+
+    reason: TurnEndReason
+    marks: dict[str, float] = {}
+    """Moments of the turn on the server's clock, in seconds; their names are in docs/wire.md."""
+    spans: list[tuple[str, str, float, float]] = []
+    """(stage, detail, start, end) on the server's clock, in seconds."""
+
+
+ClientMessage = (
+    Hello | Audio | EndOfAudio | Text | Interrupt | Playhead | Credit | Clock | Bye
+)
+ServerMessage = (
+    Welcome | Busy | Error | StateChange | Speech | Transcript | Answer | Audio | Video | TurnEnd
+    | Clock | Bye
+)
+
+M = TypeVar("M", bound=Header)
+
+_encoder = msgspec.msgpack.Encoder()
+_client_decoder: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
+_server_decoder: msgspec.msgpack.Decoder[ServerMessage] = msgspec.msgpack.Decoder(ServerMessage)
+
+
+def encode(message: Header, payload: bytes | memoryview = b"") -> list[bytes | memoryview]:
+    """The two ZeroMQ frames of a message."""
+    return [_encoder.encode(message), payload]
+
+
+def decode_from_client(frames: list[bytes]) -> tuple[ClientMessage, bytes]:
+    """A message that a client sent, and its payload.
+
+    Raises:
+        WireError: not two frames, too long, no msgpack map, or not a message of the protocol.
+    """
+    return _decode(frames, _client_decoder, max_payload_bytes=MAX_PAYLOAD_BYTES)
+
+
+def decode_from_server(frames: list[bytes]) -> tuple[ServerMessage, bytes]:
+    """A message that a server sent, and its payload; raises WireError as above."""
+    return _decode(frames, _server_decoder, max_payload_bytes=None)
+
+
+def _decode(
+    frames: list[bytes], decoder: msgspec.msgpack.Decoder[Any], *, max_payload_bytes: int | None
+) -> tuple[Any, bytes]:
+    if len(frames) != 2:
+        raise WireError(f"a message has 2 frames (header, payload), this one has {len(frames)}")
+    header, payload = frames
+    if len(header) > MAX_HEADER_BYTES:
+        raise WireError(f"the header has {len(header)} bytes; at most {MAX_HEADER_BYTES} are read")
+    if max_payload_bytes is not None and len(payload) > max_payload_bytes:
+        raise WireError(f"the payload has {len(payload)} bytes; at most {max_payload_bytes}")
+    try:
+        return decoder.decode(header), payload
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise WireError(f"the header is not a message of protocol {PROTOCOL}: {error}") from error
