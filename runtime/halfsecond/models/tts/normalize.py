@@ -1,0 +1,125 @@
+"""What is written, as it is said: markup of language models taken away, symbols in words.
+
+hibari's phonemizer reads English numbers, dates, times, money and most units by itself, and
+cn2an reads Chinese numbers; here is what they leave.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)\w*[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*(?:[-*+•▪◦‣]|>+)[ \t]+", re.MULTILINE)
+_RULE = re.compile(r"^[ \t]*(?:[-*_=][ \t]*){3,}$", re.MULTILINE)
+_IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_EMPHASIS = re.compile(r"\*\*|__|~~|`+|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])")
+_UNDERSCORES = re.compile(r"(?<!\w)_(?=\S)|(?<=\S)_(?!\w)")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,80}>|<\|[^<>|]*\|>")
+_ROLE = re.compile(r"^\s*(?:assistant|system)\s*:\s*", re.IGNORECASE)
+_EMOJI = re.compile(
+    "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff\ufe0e\ufe0f\u200d\u20e3"
+    "\U000e0020-\U000e007f]+"
+)
+_SMILEY = re.compile(r"(?:(?<=\s)|^)[:;=8][-^']?[)(DPpOo3/|](?=\s|$|[.,!?])")
+_URL = re.compile(
+    r"(?:https?://|www\.)([^\s<>\"'（）()，。]+[^\s<>\"'（）()，。.,;:!?])", re.IGNORECASE
+)
+_MAIL = re.compile(r"([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)")
+_DOMAIN = re.compile(r"(?<![\w.@])([a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|io|ai))\b", re.I)
+
+
+def plain_text(text: str) -> str:
+    """The words of a piece of markdown, without markup, emoji and what no one reads aloud.
+
+    Works on pieces that were cut anywhere, so half of a pair of marks goes too.
+    """
+    for pattern in (_FENCE, _RULE, _HEADING, _BULLET, _TAG, _ROLE, _EMOJI, _SMILEY):
+        text = pattern.sub("", text)
+    text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
+    text = _UNDERSCORES.sub("", _EMPHASIS.sub("", text))
+    return re.sub(r"[ \t]+", " ", text).strip()
+
+
+def _say_address(address: str) -> str:
+    """ "www.example.com/about" → "example dot com": the host is enough to be found."""
+    host = re.sub(r"^www\.", "", re.split(r"[/?#:]", address)[0], flags=re.IGNORECASE)
+    return host.replace(".", " dot ").replace("-", " dash ")
+
+
+def _say_mail(match: re.Match[str]) -> str:
+    name = match.group(1).replace(".", " dot ").replace("_", " underscore ").replace("-", " dash ")
+    return f"{name} at {match.group(2).replace('.', ' dot ')}"
+
+
+_NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_UNITS = {
+    "m": "meter", "g": "gram", "t": "ton", "l": "liter", "L": "liter", "W": "watt", "V": "volt",
+    "A": "ampere", "h": "hour", "s": "second", "ha": "hectare", "kcal": "kilocalorie",
+    "dB": "decibel", "N": "newton", "J": "joule", "cl": "centiliter", "dl": "deciliter",
+    "m²": "square meter", "km²": "square kilometer", "cm²": "square centimeter",
+    "m2": "square meter", "km2": "square kilometer",
+    "m³": "cubic meter", "cm³": "cubic centimeter",
+    "in": "inch", "mm²": "square millimeter",
+}  # fmt: skip
+_RATES = {"s": "second", "h": "hour", "min": "minute", "kg": "kilogram", "day": "day", "m": "meter"}
+_PLURALS = {"inch": "inches"}
+_UNIT = re.compile(
+    rf"(?<![\w.$£€¥])({_NUMBER})(\s?)("
+    + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+    + r")(?:/(s|h|min|kg|day|m))?(?![\w²³'’])"
+)
+_MONEY_AFTER = re.compile(rf"(?<![\w.])({_NUMBER})\s?([€£$])(?!\w)")
+_PERCENT_RANGE = re.compile(rf"(?<![\w.])({_NUMBER})\s?%?\s?[-–]\s?({_NUMBER})\s?%")
+_ROUND_THE_CLOCK = re.compile(r"\b24/7\b")
+_AREA_CODE = re.compile(r"\((\d{3})\)\s?(?=\d{3}[- ]\d{4}\b)")
+_PHONE = re.compile(
+    r"(?<![\w.,/-])(?:\+\d{1,3}|0\d{1,4}|1-\d{3})(?:[ -]\d{2,5}){1,5}(?![\w-]|[.,]\d)"
+)
+_DIGITS = re.compile(r"(?<![\w.,:/$£€¥-])(?:0\d{2,}|\d{7,})(?![\w,:/]|\.\d)")
+_PHRASES = (
+    (re.compile(r"\be\.g\.,?", re.IGNORECASE), "for example,"),
+    (re.compile(r"\bi\.e\.,?", re.IGNORECASE), "that is,"),
+    (re.compile(r"\betc\."), "et cetera."),
+    (re.compile(r"(?<=\d)\s?([ap]m|:\d\d)\s?[-–]\s?(?=\d)", re.IGNORECASE), r" \1 to "),
+    (re.compile(r"(?<=\w)\s?&\s?(?=\w)"), " and "),
+    (re.compile(r"\b(\d+)\s?[xX]\s?(?=\d)"), r"\1 by "),
+    (re.compile(r"(?<=\d)\s?°(?=\s*[,.;!?]|\s*$)"), " degrees"),
+    (re.compile(r"(?<=[\d°])\s?(?:℃|° ?C\b)"), " °C"),
+    (re.compile(r"(?<=\d)\s?℉"), " °F"),
+    (re.compile(r"(?<!\w)-(?=\d)"), "minus "),
+)
+
+
+def english_text(text: str) -> str:
+    """Plain English text with what hibari's normalisation does not know put into words."""
+    text = _MAIL.sub(_say_mail, text)
+    text = _URL.sub(lambda match: _say_address(match.group(1)), text)
+    text = _DOMAIN.sub(lambda match: _say_address(match.group(1)), text)
+    text = _AREA_CODE.sub(r"\1-", text)
+    text = _PHONE.sub(lambda match: _digit_by_digit(match.group()), text)
+    text = _DIGITS.sub(lambda match: _digit_by_digit(match.group()), text)
+    text = _ROUND_THE_CLOCK.sub("twenty-four seven", text)
+    text = _PERCENT_RANGE.sub(r"\1 to \2%", text)
+    text = _MONEY_AFTER.sub(r"\2\1", text)
+    text = _UNIT.sub(_say_unit, text)
+    for pattern, words in _PHRASES:
+        text = pattern.sub(words, text)
+    return text
+
+
+def _digit_by_digit(text: str) -> str:
+    """ "+44 20 7946" → "plus 4 4, 2 0, 7 9 4 6": groups keep a breath between them."""
+    groups = [" ".join(group) for group in re.findall(r"\d+", text)]
+    return ("plus " if text.startswith("+") else "") + ", ".join(groups)
+
+
+def _say_unit(match: re.Match[str]) -> str:
+    number, space, unit, rate = match.groups()
+    if unit in ("in", "s", "t", "h", "A", "N") and not (space == "" or rate):
+        return match.group()  # "5 in a row", "3 A.M.": a word more often than a unit
+    if unit in ("s", "in", "t") and not rate and not space:
+        return match.group()  # "1990s"
+    word = _UNITS[unit] if number == "1" else _PLURALS.get(_UNITS[unit], _UNITS[unit] + "s")
+    return f"{number} {word}" + (f" per {_RATES[rate]}" if rate else "")
