@@ -58,8 +58,12 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
         )
         return
     table = Table(title=f"Models in {store.home}", title_justify="left")
-    for heading in ("name", "stage", "languages", "MB", "licence", "state"):
-        table.add_column(heading, justify="right" if heading == "MB" else "left", no_wrap=True)
+    table.add_column("name", no_wrap=True)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("languages")
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("licence", overflow="fold")
+    table.add_column("state", no_wrap=True)
     for condition in conditions:
         entry = store.catalog.entry(condition.name)
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from halfsecond.errors import FetchError
+from halfsecond.store.hashes import BLOCK_BYTES
 from halfsecond.store.progress import FetchProgress
 
 # pip prints "Progress 262144 of 14032178" lines since this version.
@@ -64,16 +67,14 @@ class PackageArchives:
         name = f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
         path = self._found(name) or self._download_tarball(package, version, name)
         try:
-            with tarfile.open(path, "r:gz") as archive:
+            with tarfile.open(self._unpacked(path)) as archive:
                 file = archive.extractfile(member)
                 if file is None:
                     raise FetchError(f"{path.name}: {member} is not a file")
                 yield file
         except KeyError as error:
             raise FetchError(f"{path.name} has no member {member}") from error
-        except (tarfile.TarError, EOFError, OSError) as error:
-            if isinstance(error, FetchError):
-                raise
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise self._damaged(path, error) from error
 
     def clear(self) -> None:
@@ -85,6 +86,17 @@ class PackageArchives:
             for path in sorted(directory.glob(pattern)):
                 return path
         return None
+
+    def _unpacked(self, tarball: Path) -> Path:
+        """Unpacks the compression, once: a member is found without reading all before it."""
+        target = self._cache_dir / f"{tarball.stem}.tar"
+        if not target.is_file():
+            with self._landing() as directory:
+                whole = directory / target.name
+                with gzip.open(tarball) as packed, whole.open("wb") as plain:
+                    shutil.copyfileobj(packed, plain, BLOCK_BYTES)
+                whole.replace(target)
+        return target
 
     def _damaged(self, path: Path, error: Exception) -> FetchError:
         if path.parent == self._cache_dir:
