@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from halfsecond.store import Store
+
 ModelDir = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
 def model_dir() -> ModelDir:
-    """Gives the directory of a fetched model by its catalog name."""
-    root = Path(os.environ.get("HALFSECOND_TEST_MODELS", "/work/scratch/models"))
+    """Gives the verified directory of a fetched model by its catalog name.
 
-    def find(name: str) -> Path:
-        return root / name
-
-    return find
+    HALFSECOND_TEST_MODELS names a directory of models to take as they are, instead of the store.
+    """
+    override = os.environ.get("HALFSECOND_TEST_MODELS")
+    if override:
+        return lambda name: Path(override) / name
+    return Store.default().path
 
 
 @pytest.fixture(scope="session")
