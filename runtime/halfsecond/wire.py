@@ -83,7 +83,10 @@ class Credit(Header, frozen=True, kw_only=True, tag="credit"):
 
 
 class Clock(Header, frozen=True, kw_only=True, tag="clock"):
-    """Client sends `client_s`; the server returns it with its own clock at receipt and reply."""
+    """Client sends `client_s`; the server returns it with its own clock at receipt and reply.
+
+    The reply's `session` is empty when the server knows none of this client: say hello again.
+    """
 
     client_s: float = 0.0
     received_s: float = 0.0

@@ -1,0 +1,309 @@
+"""The server: one ROUTER socket, a session per client, limits on everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+import zmq
+import zmq.asyncio
+
+from halfsecond import __version__, wire
+from halfsecond.bus import sockets
+from halfsecond.bus.keys import ServerKeys
+from halfsecond.bus.outbox import Outbox
+from halfsecond.config import Config
+from halfsecond.errors import HalfsecondError, WireError
+from halfsecond.metrics import METRICS
+from halfsecond.models.llm.persona import Persona
+from halfsecond.stages.engines import Engines
+from halfsecond.stages.session import Session
+from halfsecond.timeline import Now, monotonic
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.005
+"""Pause before a send is tried again to a client whose queue is full."""
+SWEEP_S = 0.5
+AUDIO_RATES_HZ = range(8_000, 192_001)
+MAX_CHANNELS = 8
+
+
+@dataclass
+class _Client:
+    """What the server holds of one client."""
+
+    identity: bytes
+    session: Session
+    outbox: Outbox
+    heard_s: float
+    """When the client last said anything."""
+    sender: asyncio.Task[None] | None = None
+    sequence: dict[str, int] = field(default_factory=dict)
+
+
+class Server:
+    """Answers clients at one address. `open`, then `serve` until it is cancelled, then `close`."""
+
+    def __init__(
+        self,
+        config: Config,
+        engines: Engines,
+        persona: Persona,
+        *,
+        keys: ServerKeys | None = None,
+        now: Now = monotonic,
+    ) -> None:
+        self._config = config
+        self._engines = engines
+        self._persona = persona
+        self._keys = keys
+        self._now = now
+        self._clients: dict[bytes, _Client] = {}
+        self._opening: set[bytes] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._names = itertools.count(1)
+        self._salt = secrets.token_hex(3)
+
+    async def open(self, address: str) -> str:
+        """Opens the engines, binds, and returns the address that clients connect to."""
+        await self._engines.open()
+        self._context = zmq.asyncio.Context()
+        self._socket = sockets.router(
+            self._context, max_message_bytes=wire.MAX_PAYLOAD_BYTES + wire.MAX_HEADER_BYTES
+        )
+        if self._keys is not None:
+            self._authenticator = self._keys.guard(self._context, self._socket)
+        return sockets.bind(self._socket, address, has_keys=self._keys is not None)
+
+    async def serve(self) -> None:
+        """Reads messages until cancelled."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            while True:
+                identity, *frames = await self._socket.recv_multipart()
+                try:
+                    self._on_message(identity, frames)
+                except WireError as error:
+                    METRICS.rejected_messages.inc()
+                    await self._reply(identity, wire.Error(code="bad_message", message=str(error)))
+        finally:
+            sweeper.cancel()
+
+    async def close(self) -> None:
+        """Says goodbye to every client, and closes sockets and engines."""
+        for client in list(self._clients.values()):
+            await self._reply(client.identity, wire.Bye(reason="the server stops"))
+            await self._drop(client, "the server stops")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._keys is not None:
+            self._authenticator.stop()
+        self._socket.close()
+        self._context.term()
+        await self._engines.close()
+
+    # Messages.
+
+    def _on_message(self, identity: bytes, frames: list[bytes]) -> None:
+        message, payload = wire.decode_from_client(frames)
+        if isinstance(message, wire.Hello):
+            self._on_hello(identity, message)
+            return
+        if isinstance(message, wire.Clock):
+            self._on_clock(identity, message)
+            return
+        client = self._clients.get(identity)
+        if client is None:
+            if identity not in self._opening:
+                error = wire.Error(code="no_session", message="say hello first", is_fatal=True)
+                self._spawn(self._reply(identity, error))
+            return
+        client.heard_s = self._now()
+        self._act(client, message, payload)
+
+    def _act(self, client: _Client, message: wire.ClientMessage, payload: bytes) -> None:
+        session = client.session
+        if isinstance(message, wire.Audio):
+            self._on_audio(client, message, payload)
+        elif isinstance(message, wire.EndOfAudio):
+            session.end_of_audio()
+        elif isinstance(message, wire.Text):
+            if not message.text.strip():
+                raise WireError("the text is empty")
+            session.ask(message.text.strip())
+        elif isinstance(message, wire.Interrupt):
+            session.interrupt()
+        elif isinstance(message, wire.Playhead):
+            session.playhead(message.turn, message.pts)
+        elif isinstance(message, wire.Credit):
+            client.outbox.grant(message.frames)
+        elif isinstance(message, wire.Bye):
+            self._spawn(self._drop(client, "the client left"))
+
+    def _on_audio(self, client: _Client, message: wire.Audio, payload: bytes) -> None:
+        last = client.sequence.get("audio", -1)
+        if message.seq <= last:
+            raise WireError(f"audio {message.seq} came after {last}; it was dropped")
+        client.sequence["audio"] = message.seq
+        if len(payload) % 2:
+            raise WireError(f"audio is s16le, so its bytes are even; these are {len(payload)}")
+        if not client.session.hear(payload):
+            client.outbox.put(
+                wire.Error(
+                    session=client.session.name,
+                    code="too_fast",
+                    message="audio comes faster than it can be heard; this block was dropped",
+                )
+            )
+
+    def _on_clock(self, identity: bytes, message: wire.Clock) -> None:
+        received_s = self._now()
+        session = ""
+        if client := self._clients.get(identity):
+            client.heard_s = received_s
+            session = client.session.name
+        reply = wire.Clock(
+            session=session,
+            client_s=message.client_s,
+            received_s=received_s,
+            sent_s=self._now(),
+        )
+        self._spawn(self._reply(identity, reply))
+
+    def _on_hello(self, identity: bytes, hello: wire.Hello) -> None:
+        if hello.v != wire.PROTOCOL:
+            raise WireError(f"protocol {hello.v} is not spoken here; this is {wire.PROTOCOL}")
+        if hello.audio_rate_hz not in AUDIO_RATES_HZ or not 1 <= hello.audio_channels <= MAX_CHANNELS:
+            raise WireError(
+                f"audio at {hello.audio_rate_hz} Hz in {hello.audio_channels} channels is not "
+                f"heard; it must be 8000 to 192000 Hz in 1 to {MAX_CHANNELS} channels"
+            )
+        if identity in self._opening:
+            return
+        is_known = identity in self._clients
+        busy = len(self._clients) + len(self._opening)
+        limit = self._config.server.max_sessions
+        if not is_known and busy >= limit:
+            self._spawn(self._reply(identity, wire.Busy(sessions=busy, limit=limit)))
+            return
+        self._opening.add(identity)
+        self._spawn(self._open_session(identity, hello))
+
+    async def _open_session(self, identity: bytes, hello: wire.Hello) -> None:
+        try:
+            if previous := self._clients.get(identity):
+                await self._drop(previous, "the client said hello again")
+            outbox = Outbox(credit=max(0, min(hello.credit, 1000)))
+            session = Session(
+                hello,
+                name=f"{self._salt}-{next(self._names)}",
+                config=self._config,
+                engines=self._engines,
+                persona=self._persona,
+                outbox=outbox,
+                now=self._now,
+            )
+            client = _Client(identity, session, outbox, heard_s=self._now())
+            outbox.put(self._welcome(hello, session))
+            try:
+                await session.open()
+            except HalfsecondError as error:
+                message = wire.Error(code="cannot_open", message=str(error), is_fatal=True)
+                await self._reply(identity, message)
+                await session.close()
+                return
+            self._clients[identity] = client
+            client.sender = self._spawn(self._send_all(client))
+            METRICS.sessions.set(len(self._clients))
+            log.info("session opened", session=session.name, client=hello.client)
+        finally:
+            self._opening.discard(identity)
+
+    def _welcome(self, hello: wire.Hello, session: Session) -> wire.Welcome:
+        face = self._config.face
+        return wire.Welcome(
+            session=session.name,
+            server=f"halfsecond {__version__}",
+            fps=face.fps,
+            width=face.width,
+            height=face.height,
+            video=hello.video,
+            language=hello.language or self._config.language,
+            voice=self._config.tts.voice or self._config.tts.model,
+            timeout_s=self._config.server.session_timeout_s,
+        )
+
+    # Sending.
+
+    async def _send_all(self, client: _Client) -> None:
+        while True:
+            header, payload = await client.outbox.next()
+            if not await self._send(client, wire.encode(header, payload)):
+                self._spawn(self._drop(client, "the client takes nothing, or is gone"))
+                return
+
+    async def _send(self, client: _Client, frames: list[Any]) -> bool:
+        """Sends to one client, waiting while its queue is full; False when it is given up."""
+        give_up_s = self._now() + self._config.server.stall_timeout_s
+        while True:
+            try:
+                await self._socket.send_multipart(
+                    [client.identity, *frames], flags=zmq.NOBLOCK, copy=False
+                )
+            except zmq.Again:
+                if self._now() > give_up_s or client.outbox.is_overfull:
+                    return False
+                await asyncio.sleep(RETRY_S)
+            except zmq.ZMQError:
+                return False
+            else:
+                return True
+
+    async def _reply(self, identity: bytes, message: wire.Header) -> None:
+        """Sends one message outside any session; a client that is gone misses it."""
+        with contextlib.suppress(zmq.ZMQError):
+            await self._socket.send_multipart(
+                [identity, *wire.encode(message)], flags=zmq.NOBLOCK, copy=False
+            )
+
+    # Ends.
+
+    async def _sweep(self) -> None:
+        """Ends the sessions of clients that have gone silent."""
+        limit_s = self._config.server.session_timeout_s
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for client in list(self._clients.values()):
+                if self._now() - client.heard_s > limit_s:
+                    reason = f"nothing was heard from the client for {limit_s:g} s"
+                    await self._reply(client.identity, wire.Bye(reason=reason))
+                    await self._drop(client, reason)
+
+    async def _drop(self, client: _Client, reason: str) -> None:
+        if self._clients.get(client.identity) is not client:
+            return
+        del self._clients[client.identity]
+        METRICS.sessions.set(len(self._clients))
+        METRICS.dropped_pictures.inc(client.outbox.dropped_pictures)
+        log.info("session closed", session=client.session.name, reason=reason)
+        if client.sender is not None:
+            client.sender.cancel()
+        await client.session.close()
+
+    def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("server task failed", exc_info=error)

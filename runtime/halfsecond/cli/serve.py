@@ -1,0 +1,85 @@
+"""`halfsecond serve`: the server, or one stage of it at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from halfsecond import log as logs
+from halfsecond.bus.keys import load_server_keys
+from halfsecond.bus.server import Server
+from halfsecond.cli.options import ConfigFile
+from halfsecond.config import Config, load
+from halfsecond.errors import ConfigError
+from halfsecond.metrics import METRICS
+from halfsecond.stages.engines import STAGES, build_engines, build_stage, open_store
+from halfsecond.stages.host import StageHost
+from halfsecond.stages.openers import open_persona
+
+log = structlog.get_logger(__name__)
+
+
+def serve(
+    config: ConfigFile = None,
+    stage: Annotated[
+        str | None, typer.Option(help=f"Serve one stage only: {', '.join(STAGES)}.")
+    ] = None,
+    bind: Annotated[
+        str | None, typer.Option(help="Address to listen at, instead of the config's.")
+    ] = None,
+) -> None:
+    """Start the server and answer until it is stopped."""
+    settings = load(config)
+    logs.configure(settings.log)
+    if stage is not None and stage not in STAGES:
+        raise ConfigError(f"there is no stage {stage!r}; it can be one of: {', '.join(STAGES)}")
+    if stage is not None and bind is None:
+        raise ConfigError("a stage needs an address: --bind ipc:///tmp/halfsecond/lipsync.ipc")
+    if stage is not None and bind is not None:
+        asyncio.run(_serve_stage(settings, stage, bind))
+    else:
+        asyncio.run(_serve(settings, bind or settings.server.bind))
+
+
+async def _serve(settings: Config, address: str) -> None:
+    started_s = time.monotonic()
+    if settings.log.metrics_port:
+        METRICS.serve(settings.log.metrics_port)
+    keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
+    engines = build_engines(settings, open_store(settings))
+    server = Server(settings, engines, open_persona(settings), keys=keys)
+    stop = _stop_signal()
+    bound = await server.open(address)
+    log.info("ready", address=bound, seconds=round(time.monotonic() - started_s, 2))
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when="FIRST_COMPLETED")
+    if serving.done():
+        serving.result()
+    serving.cancel()
+    log.info("stopping")
+    await server.close()
+
+
+async def _serve_stage(settings: Config, name: str, address: str) -> None:
+    keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
+    host = StageHost(build_stage(name, settings, open_store(settings)), address, keys=keys)
+    stop = _stop_signal()
+    bound = await host.open()
+    log.info("ready", stage=name, address=bound)
+    await stop.wait()
+    await host.close()
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop

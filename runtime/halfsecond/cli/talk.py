@@ -1,0 +1,95 @@
+"""`halfsecond talk`: a conversation in the terminal, with the microphone, a file or the keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from halfsecond import audio, wire
+from halfsecond.bus.keys import load_client_keys
+from halfsecond.cli.options import KeysDir
+from halfsecond.client import Client, Received
+from halfsecond.config import ServerConfig
+from halfsecond.conversation import RATE_HZ, Visitor
+from halfsecond.microphone import open_microphone
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ
+
+console = Console(highlight=False)
+
+
+def talk(
+    connect: Annotated[str, typer.Option(help="Address of the server.")] = ServerConfig().bind,
+    question: Annotated[
+        Path | None, typer.Option(help="Recorded question; the microphone without one.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Typed question.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the answer's sound here (WAV).")] = None,
+    keys: KeysDir = None,
+) -> None:
+    """Ask a running server, and print what was heard and answered."""
+    own_keys = load_client_keys(keys) if keys else None
+    client = Client(
+        connect, hello=wire.Hello(client="halfsecond talk", video="none"), keys=own_keys
+    )
+    if question is None and text is None:
+        asyncio.run(_converse(client))
+    else:
+        asyncio.run(_ask_once(client, question, text, out))
+
+
+async def _ask_once(
+    client: Client, question: Path | None, text: str | None, out: Path | None
+) -> None:
+    async with client:
+        visitor = Visitor(client)
+        if question is not None:
+            exchange = await visitor.say(audio.load(question).samples)
+        else:
+            exchange = await visitor.type(text or "")
+        reply = exchange.reply
+        if reply.transcript:
+            console.print(f"[bold]heard:[/bold] {reply.transcript}")
+        console.print(f"[bold]answer:[/bold] {reply.text}")
+        for error in visitor.recorder.errors:
+            console.print(f"[red]error:[/red] {error}")
+        if out is not None:
+            audio.save_wav(out, reply.samples(), rate_hz=SPEECH_RATE_HZ)
+            console.print(f"wrote {out}")
+        await visitor.close()
+
+
+async def _converse(client: Client) -> None:
+    async with client:
+        console.print("Speak; Ctrl-C ends. Wear headphones: the microphone hears the answer.")
+        await asyncio.gather(_send_microphone(client), _play(client))
+
+
+async def _send_microphone(client: Client) -> None:
+    blocks = open_microphone(rate_hz=RATE_HZ)
+    loop = asyncio.get_running_loop()
+    while True:
+        block = await loop.run_in_executor(None, next, blocks)
+        await client.send_audio(audio.pcm16_from_float(block))
+
+
+async def _play(client: Client) -> None:
+    import sounddevice
+
+    with sounddevice.RawOutputStream(
+        samplerate=SPEECH_RATE_HZ, channels=1, dtype="int16"
+    ) as speaker:
+        async for event in client.events():
+            if not isinstance(event, Received):
+                console.print(f"[yellow]{event.reason}; trying again[/yellow]")
+            elif isinstance(event.message, wire.Transcript):
+                console.print(f"[bold]heard:[/bold] {event.message.text}")
+            elif isinstance(event.message, wire.Answer):
+                console.print(f"[bold]answer:[/bold] {event.message.text}")
+            elif isinstance(event.message, wire.Audio):
+                await asyncio.get_running_loop().run_in_executor(
+                    None, speaker.write, event.payload
+                )

@@ -1,0 +1,223 @@
+"""The Python client: audio or text in, words, sound and pictures out, over the ZeroMQ wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+
+import zmq
+import zmq.asyncio
+
+from halfsecond import wire
+from halfsecond.bus import sockets
+from halfsecond.bus.keys import ClientKeys
+from halfsecond.errors import ServerError
+from halfsecond.timeline import Now, monotonic
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+CLOCK_INTERVAL_S = 1.0
+SILENCE_LIMIT_S = 4.0
+"""Without any message for this long (not even `clock`) the server is taken for gone."""
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message from the server, its payload, and when it came (client's clock)."""
+
+    message: wire.ServerMessage
+    payload: bytes
+    at_s: float
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The server is gone; the client goes on trying, and a new session begins when it is back."""
+
+    reason: str
+
+
+Event = Received | Disconnected
+
+
+class Client:
+    """One session with a server, opened again by itself when the server comes back.
+
+        async with Client("ipc:///tmp/halfsecond/server.ipc") as client:
+            await client.ask("When do you close?")
+            async for event in client.events():
+                ...
+
+    hello: the session's wishes; its `credit` is the number of pictures that may be under way.
+        Pictures are granted again as `events` hands them out, so a program that is slow to take
+        events loses old pictures, never audio.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        hello: wire.Hello | None = None,
+        keys: ClientKeys | None = None,
+        timeout_s: float = 10.0,
+        now: Now = monotonic,
+    ) -> None:
+        self._address = address
+        self._hello = hello or wire.Hello(client="halfsecond python")
+        self._keys = keys
+        self._timeout_s = timeout_s
+        self._now = now
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._audio_seq = 0
+        self._heard_s = 0.0
+        self._round_trip_s = float("inf")
+        self.welcome: wire.Welcome | None = None
+        self.clock_offset_s = 0.0
+        """Server clock minus client clock, from the quickest exchange so far."""
+
+    async def __aenter__(self) -> Client:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> wire.Welcome:
+        """Connects and opens the session.
+
+        Raises:
+            ServerError: no server answers, it is busy, or it refuses.
+        """
+        self._context = zmq.asyncio.Context()
+        self._socket = sockets.dealer(self._context, max_message_bytes=MAX_MESSAGE_BYTES)
+        if self._keys is not None:
+            self._keys.apply(self._socket)
+        self._socket.connect(self._address)
+        try:
+            self.welcome = await asyncio.wait_for(self._greet(), self._timeout_s)
+        except asyncio.TimeoutError as error:
+            await self._close_socket()
+            raise ServerError(
+                f"no server answers at {self._address}; start one with `halfsecond serve`"
+            ) from error
+        except ServerError:
+            await self._close_socket()
+            raise
+        self._tasks = [
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._keep_alive()),
+        ]
+        return self.welcome
+
+    async def _greet(self) -> wire.Welcome:
+        await self._socket.send_multipart(wire.encode(self._hello))
+        while True:
+            message, _ = wire.decode_from_server(await self._socket.recv_multipart())
+            self._heard_s = self._now()
+            if isinstance(message, wire.Welcome):
+                return message
+            if isinstance(message, wire.Busy):
+                raise ServerError(
+                    f"the server is busy: {message.sessions} of {message.limit} sessions are open"
+                )
+            if isinstance(message, wire.Error) and message.is_fatal:
+                raise ServerError(f"the server refused: {message.message}")
+
+    async def close(self) -> None:
+        """Says goodbye and closes the socket."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._send(wire.Bye()), 0.5)
+            await asyncio.sleep(0.02)  # LINGER is 0: gives the I/O thread the time to send it
+        await self._close_socket()
+
+    async def _close_socket(self) -> None:
+        self._socket.close()
+        self._context.term()
+
+    # What a visitor does.
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """Microphone audio: PCM s16le at the rate and channels of `hello`, at real-time pace."""
+        header = wire.Audio(seq=self._audio_seq)
+        self._audio_seq += 1
+        await self._send(header, pcm)
+
+    async def end_audio(self) -> None:
+        """Nothing more will be said: answer at once."""
+        await self._send(wire.EndOfAudio())
+
+    async def ask(self, text: str) -> None:
+        """A typed question."""
+        await self._send(wire.Text(text=text))
+
+    async def interrupt(self) -> None:
+        """Stops the answer."""
+        await self._send(wire.Interrupt())
+
+    async def report_playhead(self, *, turn: int, pts_s: float) -> None:
+        """Tells how much of the answer was heard, so that history keeps no more than that."""
+        await self._send(wire.Playhead(turn=turn, pts=pts_s))
+
+    async def _send(self, header: wire.Header, payload: bytes = b"") -> None:
+        await self._socket.send_multipart(wire.encode(header, payload))
+
+    # What comes back.
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything the server says, in order; grants the credit of each picture taken."""
+        while True:
+            event = await self._events.get()
+            if isinstance(event, Received) and isinstance(event.message, wire.Video):
+                with contextlib.suppress(zmq.ZMQError):
+                    await self._send(wire.Credit(frames=1))
+            yield event
+
+    async def _read(self) -> None:
+        generation = 0
+        while True:
+            frames = await self._socket.recv_multipart()
+            at_s = self._heard_s = self._now()
+            message, payload = wire.decode_from_server(frames)
+            if isinstance(message, wire.Clock):
+                self._on_clock(message, at_s)
+                if not message.session:
+                    await self._send(self._hello)  # the server has forgotten this session
+                continue
+            if isinstance(message, wire.Welcome):
+                self.welcome, generation = message, 0
+                self._audio_seq = 0
+            if isinstance(message, wire.Error) and message.code == "no_session":
+                await self._send(self._hello)
+                continue
+            generation = max(generation, message.generation)
+            if isinstance(message, wire.Audio | wire.Video) and message.generation < generation:
+                if isinstance(message, wire.Video):
+                    await self._send(wire.Credit(frames=1))
+                continue
+            self._events.put_nowait(Received(message, payload, at_s))
+
+    def _on_clock(self, message: wire.Clock, at_s: float) -> None:
+        """Cristian's algorithm: the quickest exchange has the least uncertain offset."""
+        round_trip_s = at_s - message.client_s - (message.sent_s - message.received_s)
+        if round_trip_s < self._round_trip_s:
+            self._round_trip_s = round_trip_s
+            middle_s = (message.client_s + at_s) / 2
+            self.clock_offset_s = (message.received_s + message.sent_s) / 2 - middle_s
+
+    async def _keep_alive(self) -> None:
+        is_gone = False
+        while True:
+            with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
+                clock = wire.Clock(client_s=self._now())
+                await asyncio.wait_for(self._send(clock), CLOCK_INTERVAL_S)
+            await asyncio.sleep(CLOCK_INTERVAL_S)
+            is_silent = self._now() - self._heard_s > SILENCE_LIMIT_S
+            if is_silent and not is_gone:
+                self._events.put_nowait(Disconnected("the server does not answer"))
+            is_gone = is_silent

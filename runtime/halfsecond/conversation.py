@@ -1,0 +1,100 @@
+"""Plays a visitor: speaks a recording at real-time pace, and takes down what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond import wire
+from halfsecond.audio import pcm16_from_float
+from halfsecond.client import Client, Disconnected, Received
+from halfsecond.errors import ServerError
+from halfsecond.recording import Recorder, Reply
+from halfsecond.timeline import Now, monotonic
+
+RATE_HZ = 16_000
+BLOCK_S = 0.02
+"""What a sound card delivers at a time."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question that was spoken or typed, and the reply to it."""
+
+    spoken_from_s: float
+    """When the first sample of the question left (client's clock)."""
+    reply: Reply
+
+
+class Visitor:
+    """A client that asks one thing after another; everything is kept in `recorder`."""
+
+    def __init__(self, client: Client, *, now: Now = monotonic) -> None:
+        self._client = client
+        self._now = now
+        self.recorder = Recorder()
+        self._ended: asyncio.Queue[Reply] = asyncio.Queue()
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for event in self._client.events():
+            if isinstance(event, Disconnected):
+                raise ServerError(event.reason)
+            if (reply := self.recorder.add(event)) is not None:
+                self._ended.put_nowait(reply)
+            elif _is_fatal(event):
+                raise ServerError(self.recorder.errors[-1])
+
+    async def say(self, samples: NDArray[np.float32], *, timeout_s: float = 60.0) -> Exchange:
+        """Speaks (n,) mono 16 kHz at real-time pace, then is silent until the reply has ended."""
+        speaking = asyncio.create_task(self._speak(samples))
+        spoken_from_s = self._now()
+        try:
+            return Exchange(spoken_from_s, await self._reply(timeout_s, also=speaking))
+        finally:
+            speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
+
+    async def type(self, text: str, *, timeout_s: float = 60.0) -> Exchange:
+        """Sends a typed question and waits until the reply has ended."""
+        asked_s = self._now()
+        await self._client.ask(text)
+        return Exchange(asked_s, await self._reply(timeout_s))
+
+    async def _speak(self, samples: NDArray[np.float32]) -> None:
+        """The recording, then room tone: a microphone never stops."""
+        block = int(BLOCK_S * RATE_HZ)
+        silence = pcm16_from_float(np.zeros(block, np.float32))
+        start_s, number = self._now(), 0
+        while True:
+            piece = samples[number * block : (number + 1) * block]
+            await self._client.send_audio(pcm16_from_float(piece) if len(piece) else silence)
+            number += 1
+            await asyncio.sleep(max(0.0, start_s + number * BLOCK_S - self._now()))
+
+    async def _reply(self, timeout_s: float, also: asyncio.Task[None] | None = None) -> Reply:
+        ended = asyncio.create_task(self._ended.get())
+        watched: set[asyncio.Task[object]] = {ended, self._listener}  # type: ignore[arg-type]
+        if also is not None:
+            watched.add(also)  # type: ignore[arg-type]
+        done, _ = await asyncio.wait(
+            watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if ended in done:
+            return ended.result()
+        ended.cancel()
+        for task in done:
+            task.result()  # raises what ended it
+        raise ServerError(f"no reply ended within {timeout_s:g} s")
+
+    async def close(self) -> None:
+        """Stops listening; the client stays open."""
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+
+
+def _is_fatal(event: Received) -> bool:
+    return isinstance(event.message, wire.Error) and event.message.is_fatal

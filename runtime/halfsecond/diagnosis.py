@@ -1,0 +1,185 @@
+"""What `halfsecond doctor` finds out: by running things, not by asking whether they are listed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from halfsecond import __version__
+from halfsecond.bus import sockets
+from halfsecond.config import Config
+from halfsecond.errors import HalfsecondError
+from halfsecond.stages.engines import STAGES, open_store
+
+Verdict = Literal["ok", "warning", "error"]
+
+CLASHING = (
+    ("onnxruntime", "onnxruntime-gpu"),
+    ("opencv-python", "opencv-python-headless"),
+)
+"""Distributions that overwrite each other's files when both are installed."""
+LEAST_MEMORY_GB = 2.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    subject: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+def examine(config: Config) -> list[Finding]:
+    """Looks at everything a server with this config needs. Takes a second or two."""
+    checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
+        _versions,
+        _clashes,
+        _processor,
+        _onnxruntime,
+        _ctranslate2,
+        _models,
+        _address,
+        _microphone,
+    )
+    return [finding for check in checks for finding in check(config)]
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _versions(_: Config) -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("halfsecond", "ok", f"{__version__} on Python {python}, {platform.machine()}")
+
+
+def _clashes(_: Config) -> Iterator[Finding]:
+    for names in CLASHING:
+        present = [name for name in names if _installed(name)]
+        if len(present) > 1:
+            yield Finding(
+                "packages",
+                "error",
+                f"{' and '.join(present)} overwrite each other",
+                f"pip uninstall -y {' '.join(present)}, then install one extra: cpu, gpu or rtx",
+            )
+
+
+def _processor(_: Config) -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0))
+    memory_gb = _memory_gb()
+    found = f"{cores} cores, {memory_gb:.1f} GB of memory available"
+    if memory_gb < LEAST_MEMORY_GB:
+        yield Finding("machine", "warning", found, "free memory, or choose smaller models")
+    else:
+        yield Finding("machine", "ok", found)
+
+
+def _memory_gb() -> float:
+    """MemAvailable of Linux: what can be had without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) / 1024**2
+    return 0.0
+
+
+def _onnxruntime(_: Config) -> Iterator[Finding]:
+    """Runs one real model on each provider: a listed provider may fall back in silence."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        yield Finding("onnxruntime", "error", "not installed", "pip install 'halfsecond[cpu]'")
+        return
+    for provider in ort.get_available_providers():
+        if provider not in ("CPUExecutionProvider", "CUDAExecutionProvider"):
+            continue
+        ran = _ran_on(provider)
+        verdict: Verdict = "ok" if ran == provider else "warning"
+        remedy = "" if ran == provider else "check the driver and the CUDA libraries"
+        found = f"{ort.__version__}: asked for {provider}, {ran} ran"
+        yield Finding("onnxruntime", verdict, found, remedy)
+
+
+# The smallest ONNX model: y = x + x, float32[2], opset 13, 65 bytes.
+_ADD_MODEL = bytes.fromhex(
+    "080712003a350a0e0a01780a017812017922034164641201615a0f0a0178120a0a08080112040a02"
+    "0802620f0a0179120a0a08080112040a02080242040a00100d"
+)
+
+
+def _ran_on(provider: str) -> str:
+    import onnxruntime as ort
+
+    try:
+        session = ort.InferenceSession(_ADD_MODEL, providers=[provider])
+        session.run(None, {"x": np.ones(2, np.float32)})
+    except Exception as error:
+        return f"nothing ({error})"
+    ran: str = session.get_providers()[0]
+    return ran
+
+
+def _ctranslate2(_: Config) -> Iterator[Finding]:
+    import ctranslate2
+
+    devices = ctranslate2.get_cuda_device_count()
+    types = ", ".join(sorted(ctranslate2.get_supported_compute_types("cpu")))
+    found = f"{ctranslate2.__version__}: {devices} CUDA devices; on the CPU {types}"
+    yield Finding("ctranslate2", "ok", found)
+
+
+def _models(config: Config) -> Iterator[Finding]:
+    try:
+        store = open_store(config)
+    except HalfsecondError as error:
+        yield Finding("models", "error", str(error))
+        return
+    for stage in STAGES:
+        section = "face" if stage == "lipsync" else stage
+        name = getattr(config, section).model
+        if getattr(config.stages, stage) != "local" or not name:
+            continue
+        if stage == "llm" and config.llm.kind != "local":
+            yield Finding("llm", "ok", f"{config.llm.kind}: {config.llm.model}")
+            continue
+        try:
+            yield Finding(stage, "ok", f"{name} in {store.path(name)}")
+        except HalfsecondError as error:
+            yield Finding(stage, "error", str(error), f"halfsecond models fetch {name}")
+
+
+def _address(config: Config) -> Iterator[Finding]:
+    bind = config.server.bind
+    if not sockets.is_private(bind) and not config.server.keys:
+        yield Finding("address", "error", f"{bind} is open to others", "run `halfsecond keys`")
+    else:
+        yield Finding("address", "ok", bind)
+
+
+def _microphone(_: Config) -> Iterator[Finding]:
+    try:
+        import sounddevice
+
+        inputs = [d["name"] for d in sounddevice.query_devices() if d["max_input_channels"]]
+    except (ImportError, OSError) as error:
+        yield Finding(
+            "microphone",
+            "warning",
+            f"none can be opened here ({error}); clients bring their own",
+            "pip install 'halfsecond[mic]' and apt install libportaudio2",
+        )
+        return
+    verdict: Verdict = "ok" if inputs else "warning"
+    yield Finding("microphone", verdict, ", ".join(inputs) or "none", "" if inputs else "plug one in")

@@ -1,0 +1,74 @@
+"""What Prometheus reads: counts and distributions, named for what they mean."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from halfsecond.timeline import Timeline
+
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
+SPAN_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0)
+
+
+class Metrics:
+    """One registry of its own, so that an embedding program's metrics stay apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.sessions = Gauge("halfsecond_sessions", "Open sessions", registry=self.registry)
+        self.turns = Counter(
+            "halfsecond_turns", "Turns by how they ended", ["reason"], registry=self.registry
+        )
+        self.wasted_drafts = Counter(
+            "halfsecond_wasted_drafts",
+            "Answers begun in a pause and dropped because the visitor went on",
+            registry=self.registry,
+        )
+        self.dropped_pictures = Counter(
+            "halfsecond_dropped_pictures",
+            "Video frames that a slow client lost",
+            registry=self.registry,
+        )
+        self.rejected_messages = Counter(
+            "halfsecond_rejected_messages",
+            "Messages that broke the protocol",
+            registry=self.registry,
+        )
+        self._first_audio = self._latency("first_audio", "first reply audio sent")
+        self._first_frame = self._latency("first_frame", "first driven frame sent")
+        self._spans = Histogram(
+            "halfsecond_stage_seconds",
+            "Time that a stage worked on one request",
+            ["stage"],
+            buckets=SPAN_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def _latency(self, name: str, what: str) -> Histogram:
+        return Histogram(
+            f"halfsecond_{name}_seconds",
+            f"Last speech sample to {what}, as the server saw it",
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def observe(self, timeline: Timeline, reason: str) -> None:
+        """Counts a turn that has ended."""
+        self.turns.labels(reason).inc()
+        for span in timeline.spans:
+            self._spans.labels(span.stage).observe(span.end_s - span.start_s)
+        marks = timeline.relative().marks
+        if "last_speech" not in marks:
+            return
+        if (first_audio_s := marks.get("first_audio_sent")) is not None:
+            self._first_audio.observe(first_audio_s)
+        if (first_frame_s := marks.get("first_frame_sent")) is not None:
+            self._first_frame.observe(first_frame_s)
+
+    def serve(self, port: int) -> None:
+        """Opens the Prometheus page on 127.0.0.1."""
+        start_http_server(port, addr="127.0.0.1", registry=self.registry)
+
+
+METRICS = Metrics()
+"""The process's metrics: one process hosts all engines of a machine."""

@@ -1,0 +1,133 @@
+"""What a client saw and heard, as it would have been played: for films, figures and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond import wire
+from halfsecond.audio import float_from_pcm16
+from halfsecond.client import Received
+
+AUDIBLE_DBFS = -45.0
+"""A reply sample above this is heard; design: voice → first audio."""
+GAP_TOLERANCE_S = 0.002
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture and when it appeared (client's clock)."""
+
+    at_s: float
+    pts_s: float
+    data: bytes
+    is_driven: bool
+    mouth: float
+    format: wire.VideoFormat
+    size: tuple[int, int]
+
+
+@dataclass
+class Reply:
+    """The sound and pictures of one turn as they arrived."""
+
+    turn: int
+    audio: list[tuple[float, float, NDArray[np.float32]]] = field(default_factory=list)
+    """(arrival, pts, samples at `rate_hz`)."""
+    pictures: list[Shown] = field(default_factory=list)
+    transcript: str = ""
+    captions: list[str] = field(default_factory=list)
+    end: wire.TurnEnd | None = None
+    transcript_at_s: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer as its captions gave it."""
+        return " ".join(c.strip() for c in self.captions).strip()
+
+    @property
+    def playback_start_s(self) -> float | None:
+        """When a client that buffers nothing began to play: the arrival of the first packet."""
+        return self.audio[0][0] if self.audio else None
+
+    def samples(self) -> NDArray[np.float32]:
+        """(n,) the whole answer at the wire's 24 kHz."""
+        pieces = [samples for _, _, samples in self.audio]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def first_audible_s(self, rate_hz: int = 24_000) -> float | None:
+        """When the client held the first sample above −45 dBFS."""
+        level = 10 ** (AUDIBLE_DBFS / 20)
+        for at_s, _, samples in self.audio:
+            if np.any(np.abs(samples) > level):
+                return at_s
+        del rate_hz
+        return None
+
+    def first_driven_s(self) -> float | None:
+        """When the first picture came whose mouth the answer moves."""
+        driven = [shown.at_s for shown in self.pictures if shown.is_driven]
+        return min(driven) if driven else None
+
+    def gaps(self) -> list[float]:
+        """Seconds of silence in each place where playback ran dry."""
+        start_s = self.playback_start_s
+        gaps: list[float] = []
+        if start_s is None:
+            return gaps
+        for at_s, pts_s, _ in self.audio:
+            late_s = at_s - (start_s + pts_s)
+            if late_s > GAP_TOLERANCE_S:
+                gaps.append(late_s)
+                start_s += late_s
+        return gaps
+
+
+class Recorder:
+    """Takes a client's events and keeps what a visitor would have seen and heard."""
+
+    def __init__(self) -> None:
+        self.replies: dict[int, Reply] = {}
+        self.idle: list[Shown] = []
+        self.errors: list[str] = []
+
+    def add(self, event: Received) -> Reply | None:
+        """Notes an event; returns the turn that ended with it, if one did."""
+        message = event.message
+        if isinstance(message, wire.Video):
+            self._add_picture(message, event)
+        elif isinstance(message, wire.Audio):
+            samples = float_from_pcm16(event.payload)
+            self._reply(message.turn).audio.append((event.at_s, message.pts, samples))
+        elif isinstance(message, wire.Transcript):
+            reply = self._reply(message.turn)
+            reply.transcript, reply.transcript_at_s = message.text, event.at_s
+        elif isinstance(message, wire.Answer):
+            self._reply(message.turn).captions.append(message.text)
+        elif isinstance(message, wire.Error):
+            self.errors.append(f"{message.code}: {message.message}")
+        elif isinstance(message, wire.TurnEnd):
+            reply = self._reply(message.turn)
+            reply.end = message
+            return reply
+        return None
+
+    def _reply(self, turn: int) -> Reply:
+        return self.replies.setdefault(turn, Reply(turn))
+
+    def _add_picture(self, message: wire.Video, event: Received) -> None:
+        shown = Shown(
+            at_s=event.at_s,
+            pts_s=message.pts,
+            data=event.payload,
+            is_driven=message.is_driven,
+            mouth=message.mouth,
+            format=message.format,
+            size=(message.width, message.height),
+        )
+        if message.turn:
+            self._reply(message.turn).pictures.append(shown)
+        else:
+            self.idle.append(shown)

@@ -1,0 +1,139 @@
+"""All stages of a machine, built from the config: here, or at an address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from halfsecond.bus.keys import ClientKeys
+from halfsecond.config import Config
+from halfsecond.models.asr.recognizer import Transcript
+from halfsecond.models.llm.answerer import Sampling
+from halfsecond.models.tts.voice import SpeechChunk
+from halfsecond.stages import openers
+from halfsecond.stages.asr import AsrRequest, AsrStage
+from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage, Picture
+from halfsecond.stages.llm import LlmReply, LlmRequest, LlmStage
+from halfsecond.stages.local import LocalStage
+from halfsecond.stages.remote import RemoteStage
+from halfsecond.stages.stage import Health, Stage, StageHandle
+from halfsecond.stages.tts import TtsRequest, TtsStage
+from halfsecond.stages.vad import VadReply, VadRequest, VadStage
+from halfsecond.store import Store
+
+STAGES = ("vad", "asr", "llm", "tts", "lipsync")
+
+
+@dataclass(frozen=True)
+class Engines:
+    """One handle per stage."""
+
+    vad: StageHandle[VadRequest, VadReply]
+    asr: StageHandle[AsrRequest, Transcript]
+    llm: StageHandle[LlmRequest, LlmReply]
+    tts: StageHandle[TtsRequest, SpeechChunk]
+    lipsync: StageHandle[LipSyncRequest, Picture]
+
+    def __iter__(self) -> Iterator[StageHandle[Any, Any]]:
+        return iter((self.vad, self.asr, self.llm, self.tts, self.lipsync))
+
+    async def open(self) -> None:
+        """Opens all at once; each loads on its own thread."""
+        await asyncio.gather(*(stage.open() for stage in self))
+
+    async def health(self) -> list[Health]:
+        return list(await asyncio.gather(*(stage.health() for stage in self)))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(stage.close() for stage in self))
+
+
+def open_store(config: Config) -> Store:
+    """The store that the config names, or the default one."""
+    return Store.default(home=Path(config.models.home) if config.models.home else None)
+
+
+def build_engines(config: Config, store: Store, *, keys: ClientKeys | None = None) -> Engines:
+    """The handles of all stages; nothing is loaded before they are opened.
+
+    keys: what this machine proves itself with to stages on others.
+    """
+    handles: dict[str, Any] = {}
+    for name in STAGES:
+        address: str = getattr(config.stages, name)
+        if address == "local":
+            handles[name] = LocalStage(build_stage(name, config, store))
+        else:
+            reply_type = _TYPES[name].reply_type
+            handles[name] = RemoteStage(name, address, reply_type=reply_type, keys=keys)
+    return Engines(**handles)
+
+
+_TYPES: dict[str, Any] = {
+    stage.name: stage for stage in (VadStage, AsrStage, LlmStage, TtsStage, LipSyncStage)
+}
+
+
+def build_stage(name: str, config: Config, store: Store) -> Stage[Any, Any]:
+    """One stage with its models found and verified.
+
+    Raises:
+        ModelMissingError, ModelCorruptError: its model is not there or not what it should be.
+    """
+    build = {
+        "vad": _build_vad,
+        "asr": _build_asr,
+        "llm": _build_llm,
+        "tts": _build_tts,
+        "lipsync": _build_lipsync,
+    }[name]
+    return build(config, store)
+
+
+def _build_vad(config: Config, store: Store) -> Stage[Any, Any]:
+    return VadStage(store.path(config.vad.model) / "silero_vad.onnx")
+
+
+def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
+    asr = config.asr
+    return AsrStage(store.path(asr.model), threads=asr.threads, margin_s=asr.margin_s)
+
+
+def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
+    llm = config.llm
+    directory = store.path(llm.model) if llm.kind == "local" else None
+    label = {"local": llm.model, "openai": f"{llm.model} at {llm.base_url}"}.get(
+        llm.kind, llm.function
+    )
+    return LlmStage(partial(openers.open_answerer, llm, directory), label=label)
+
+
+def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
+    tts = config.tts
+    open_voice = partial(openers.open_voice, tts, store.path(tts.model), config.language)
+    return TtsStage(open_voice, label=f"{tts.model} {tts.voice}".strip())
+
+
+def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:
+    face = config.face
+    return LipSyncStage(
+        partial(openers.open_driver, face, store.path(face.model)),
+        jpeg_quality=face.jpeg_quality,
+        label=f"{face.driver} {face.width}x{face.height} at {face.fps} fps",
+    )
+
+
+def sampling_of(config: Config) -> Sampling:
+    """The sampling that the config asks for."""
+    llm = config.llm
+    return Sampling(
+        temperature=llm.temperature,
+        top_p=llm.top_p,
+        repetition_penalty=llm.repetition_penalty,
+        max_tokens=llm.max_tokens,
+        seed=llm.seed,
+    )

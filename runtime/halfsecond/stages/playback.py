@@ -1,0 +1,95 @@
+"""What the visitor has heard: the answer's own clock, and the text that goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from halfsecond.timeline import Now
+
+
+@dataclass(frozen=True)
+class SpokenClause:
+    """A clause and where its speech lies on the playback clock."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+class Playback:
+    """Follows an answer that is played from the moment its first sample is sent.
+
+    The client's reports correct the estimate: a client that buffers plays later.
+    """
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self._started = asyncio.Event()
+        self._origin_s = 0.0
+        self._clauses: list[SpokenClause] = []
+        self._sent_s = 0.0
+
+    @property
+    def sent_s(self) -> float:
+        """Length of the speech that was handed over so far."""
+        return self._sent_s
+
+    @property
+    def position_s(self) -> float:
+        """Where the visitor is: 0 before the start, at most what was sent."""
+        if not self._started.is_set():
+            return 0.0
+        return max(0.0, min(self._now() - self._origin_s, self._sent_s))
+
+    def start(self) -> None:
+        """The first sample leaves now; later calls change nothing."""
+        if not self._started.is_set():
+            self._origin_s = self._now()
+            self._started.set()
+
+    async def wait_started(self) -> None:
+        """Returns once the first sample has left."""
+        await self._started.wait()
+
+    def report(self, position_s: float) -> None:
+        """The client says how far it has played."""
+        if self._started.is_set() and 0.0 <= position_s <= self._sent_s:
+            self._origin_s = self._now() - position_s
+
+    def add(self, text: str, duration_s: float) -> None:
+        """Speech of this length follows what was handed over before."""
+        start_s = self._sent_s
+        self._sent_s += duration_s
+        self._clauses.append(SpokenClause(text, start_s, self._sent_s))
+
+    async def wait_until_near(self, pts_s: float, *, ahead_s: float) -> None:
+        """Returns once `pts_s` is at most `ahead_s` in the visitor's future."""
+        if pts_s <= ahead_s:
+            return
+        await self._started.wait()
+        while (wait_s := pts_s - ahead_s - (self._now() - self._origin_s)) > 0:
+            await asyncio.sleep(wait_s)
+
+    def heard_text(self) -> str:
+        """The text up to where the visitor is; the words of a cut clause in proportion to time."""
+        position_s = self.position_s
+        heard: list[str] = []
+        for clause in self._clauses:
+            if clause.end_s <= position_s:
+                heard.append(clause.text)
+                continue
+            share = (position_s - clause.start_s) / max(clause.end_s - clause.start_s, 1e-6)
+            heard.append(_beginning(clause.text, share))
+            break
+        return " ".join(part for part in heard if part).strip()
+
+
+def _beginning(text: str, share: float) -> str:
+    """The first `share` of the text, cut back to a whole word (Chinese: a character)."""
+    if share <= 0:
+        return ""
+    length = int(len(text) * min(share, 1.0))
+    if length >= len(text) or " " not in text:
+        return text[:length]
+    return text[:length].rsplit(" ", 1)[0] if " " in text[:length] else ""

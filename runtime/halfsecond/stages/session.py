@@ -1,0 +1,396 @@
+"""One visitor: listens, lets turns run, interrupts them, remembers what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from halfsecond import wire
+from halfsecond.bus.outbox import Outbox
+from halfsecond.config import Config
+from halfsecond.errors import HalfsecondError
+from halfsecond.metrics import METRICS
+from halfsecond.models.llm.answerer import Message
+from halfsecond.models.llm.persona import Persona, build_messages, build_prefill
+from halfsecond.models.vad.segmenter import (
+    SpeechEnded,
+    SpeechEvent,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+)
+from halfsecond.stages.engines import Engines, sampling_of
+from halfsecond.stages.lipsync import LipSyncRequest
+from halfsecond.stages.listening import Listener
+from halfsecond.stages.llm import LlmRequest
+from halfsecond.stages.stage import Cancel
+from halfsecond.stages.turn import Turn, TurnSettings
+from halfsecond.timeline import Now, Timeline, monotonic
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_BLOCKS = 500
+"""Microphone blocks that wait for the VAD: 10 s of 20 ms blocks. A file may come in faster."""
+
+OnTurnEnd = Callable[[Timeline, wire.TurnEndReason], None]
+
+
+class Session:
+    """The turn logic of one client. Everything happens on the event loop; `close` ends it."""
+
+    def __init__(
+        self,
+        hello: wire.Hello,
+        *,
+        name: str,
+        config: Config,
+        engines: Engines,
+        persona: Persona,
+        outbox: Outbox,
+        now: Now = monotonic,
+    ) -> None:
+        self.name = name
+        self.outbox = outbox
+        self._hello = hello
+        self._config = config
+        self._engines = engines
+        self._persona = persona
+        self._now = now
+        self._history: list[Message] = []
+        self._generation = 0
+        self._turns = 0
+        self._state: wire.State = "idle"
+        self._state_sent: tuple[wire.State, int] = ("idle", 0)
+        self._turn: Turn | None = None
+        self._draft: _Draft | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
+        self._listener = Listener(
+            name,
+            engines.vad,
+            turn=config.turn,
+            thresholds=config.vad,
+            rate_hz=hello.audio_rate_hz,
+            channels=hello.audio_channels,
+            now=now,
+        )
+
+    async def open(self) -> None:
+        """Makes the face ready, takes the persona into the model's cache, and starts to listen."""
+        if self._hello.video != "none":
+            await self._lipsync("open")
+        self._start(self._listen())
+        self._start(self._prefill())
+        if self._hello.video != "none" and self._hello.wants_idle and self._config.face.idle_fps:
+            self._start(self._rest())
+
+    async def close(self) -> None:
+        """Stops everything and forgets the visitor."""
+        for turn in self._live_turns():
+            turn.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._history.clear()
+        with contextlib.suppress(HalfsecondError):
+            await self._listener.close()
+            if self._hello.video != "none":
+                await self._lipsync("close")
+
+    # What the client says.
+
+    def hear(self, pcm: bytes) -> bool:
+        """Takes PCM s16le from the microphone; False when too much waits already."""
+        try:
+            self._blocks.put_nowait(pcm)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def end_of_audio(self) -> bool:
+        """Nothing more will be said; False when too much audio waits already."""
+        try:
+            self._blocks.put_nowait(None)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def ask(self, text: str) -> None:
+        """A typed question; it interrupts what is being said."""
+        self._stop_turn("interrupted")
+        self._drop_draft()
+        turn = self._new_turn()
+        turn.timeline.mark("text", self._now())
+        self._start(self._run(turn, text))
+        self._reveal(turn)
+
+    def interrupt(self) -> None:
+        """The visitor wants silence."""
+        self._stop_turn("interrupted")
+        self._drop_draft()
+        self._set_state("idle")
+
+    def playhead(self, turn: int, pts_s: float) -> None:
+        """The client reports how far the answer was heard."""
+        if self._turn is not None and self._turn.settings.number == turn:
+            self._turn.playback.report(pts_s)
+
+    # Microphone to turns.
+
+    async def _listen(self) -> None:
+        while True:
+            block = await self._blocks.get()
+            if block is None:
+                for event in self._listener.end():
+                    self._on_speech(event)
+                continue
+            async for event in self._listener.hear(block):
+                self._on_speech(event)
+
+    def _on_speech(self, event: SpeechEvent) -> None:
+        if isinstance(event, SpeechStarted):
+            self._say_speech(is_speaking=True)
+            if self._turn is not None and self._config.turn.can_interrupt:
+                self._stop_turn("interrupted")
+            if self._turn is None:
+                self._set_state("listening")
+        elif isinstance(event, SpeechPaused):
+            if self._config.turn.is_speculative and self._turn is None:
+                self._begin_draft(event.start_sample, event.last_speech_sample)
+        elif isinstance(event, SpeechResumed):
+            self._drop_draft()
+        elif isinstance(event, SpeechEnded):
+            self._say_speech(is_speaking=False)
+            if self._turn is None:
+                self._confirm(event)
+
+    def _say_speech(self, *, is_speaking: bool) -> None:
+        self.outbox.put(
+            wire.Speech(
+                session=self.name,
+                generation=self._generation,
+                pts=self._listener.heard_s,
+                is_speaking=is_speaking,
+            )
+        )
+
+    def _begin_draft(self, start_sample: int, last_speech_sample: int) -> None:
+        """Runs ahead: the turn is made in secret until the visitor has surely finished."""
+        self._drop_draft()
+        turn = self._new_turn()
+        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_speech_sample))
+        turn.timeline.mark("begun", self._now())
+        end_sample = int(self._listener.heard_s * 16_000)
+        self._draft = _Draft(turn, last_speech_sample)
+        self._start(self._run(turn, self._listener.cut(start_sample, end_sample)))
+
+    def _drop_draft(self) -> None:
+        if self._draft is not None:
+            METRICS.wasted_drafts.inc()
+            self._draft.turn.cancel()
+            self._draft = None
+
+    def _confirm(self, event: SpeechEnded) -> None:
+        """The visitor has finished: the draft is shown, or a turn begins now."""
+        if self._draft is None:
+            self._begin_draft(event.start_sample, event.last_speech_sample)
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            self._reveal(draft.turn)
+
+    # Turns.
+
+    def _new_turn(self) -> Turn:
+        self._turns += 1
+        settings = TurnSettings(
+            session=self.name,
+            number=self._turns,
+            generation=self._generation + 1,
+            language=self._hello.language or self._config.language,
+            sampling=sampling_of(self._config),
+            speed=self._config.tts.speed,
+            video=self._hello.video,
+            build_messages=self._messages,
+        )
+        return Turn(settings, self._engines, self.outbox.put, self._now)
+
+    def _messages(self, question: str) -> Sequence[Message]:
+        return build_messages(self._persona, self._history, question)
+
+    def _reveal(self, turn: Turn) -> None:
+        turn.timeline.mark("endpoint", self._now())
+        self._generation = turn.settings.generation
+        self._turn = turn
+        self._set_state("thinking", turn)
+        turn.reveal()
+
+    async def _run(self, turn: Turn, question: Any) -> None:
+        """Runs a turn to its end and says how it ended, unless somebody stopped it before."""
+        watcher = asyncio.create_task(self._watch(turn))
+        error: HalfsecondError | None = None
+        try:
+            reason = await turn.run(question)
+            await turn.wait_revealed()
+            if reason == "complete":
+                end_s = max(turn.playback.sent_s, turn.video_end_s)
+                await turn.playback.wait_until_near(end_s, ahead_s=0.0)
+        except HalfsecondError as failure:
+            reason, error = "failed", failure
+            await turn.wait_revealed()
+        finally:
+            watcher.cancel()
+        if turn is not self._turn:
+            return
+        if error is not None:
+            log.error("turn failed", session=self.name, turn=turn.settings.number, error=str(error))
+            self._say_error("stage_failed", str(error))
+        self._finish(turn, reason)
+
+    async def _watch(self, turn: Turn) -> None:
+        """The state becomes "speaking" with the first sample."""
+        await turn.playback.wait_started()
+        if turn is self._turn:
+            self._set_state("speaking", turn)
+
+    def _stop_turn(self, reason: wire.TurnEndReason) -> None:
+        """Cuts the answer off: every stage drops it, and so must the client."""
+        turn = self._turn
+        if turn is None:
+            return
+        turn.cancel()
+        turn.timeline.mark("interrupted", self._now())
+        self._generation += 1
+        self.outbox.drop_before(self._generation)
+        self._finish(turn, reason)
+
+    def _finish(self, turn: Turn, reason: wire.TurnEndReason) -> None:
+        self._turn = None
+        heard = turn.answer if reason == "complete" else turn.playback.heard_text()
+        if turn.question and heard:
+            self._remember(turn.question, heard.strip())
+        timeline = turn.timeline
+        timeline.mark("end", self._now())
+        METRICS.observe(timeline, reason)
+        self.outbox.put(
+            wire.TurnEnd(
+                session=self.name,
+                turn=turn.settings.number,
+                generation=self._generation,
+                pts=round(turn.playback.sent_s, 6),
+                reason=reason,
+                marks=timeline.marks,
+                spans=[(s.stage, s.detail, s.start_s, s.end_s) for s in timeline.spans],
+            )
+        )
+        self._log_turn(turn, reason)
+        self._set_state("idle")
+        self._start(self._prefill())
+
+    def _log_turn(self, turn: Turn, reason: str) -> None:
+        marks = turn.timeline.relative().marks
+        words = (
+            {"question": turn.question, "answer": turn.answer}
+            if self._config.log.has_transcripts
+            else {}
+        )
+        log.info(
+            "turn",
+            session=self.name,
+            turn=turn.settings.number,
+            reason=reason,
+            first_audio_ms=_milliseconds(marks.get("first_audio_sent")),
+            first_frame_ms=_milliseconds(marks.get("first_frame_sent")),
+            **words,
+        )
+
+    def _remember(self, question: str, heard: str) -> None:
+        self._history += [Message("user", question), Message("assistant", heard)]
+        keep = 2 * self._config.persona.history_turns
+        self._history = self._history[-keep:] if keep else []
+
+    async def _prefill(self) -> None:
+        messages = list(build_prefill(self._persona, self._history))
+        request = LlmRequest(messages, sampling_of(self._config), is_prefill=True)
+        with contextlib.suppress(HalfsecondError):  # the answer itself will report it
+            async for _ in self._engines.llm.run(request, Cancel()):
+                pass
+
+    # The face at rest.
+
+    async def _rest(self) -> None:
+        interval_s = 1.0 / self._config.face.idle_fps
+        while True:
+            await asyncio.sleep(interval_s)
+            if self._turn is not None and self._state == "speaking":
+                continue
+            if not self.outbox.wants_pictures:
+                continue
+            with contextlib.suppress(HalfsecondError):  # the next answer will report it
+                await self._lipsync("idle")
+
+    async def _lipsync(self, action: Any) -> None:
+        picture_format = "rgb" if self._hello.video == "rgb" else "jpeg"
+        request = LipSyncRequest(session=self.name, action=action, format=picture_format)
+        async for picture in self._engines.lipsync.run(request, Cancel()):
+            self.outbox.put(
+                wire.Video(
+                    session=self.name,
+                    generation=self._generation,
+                    width=picture.width,
+                    height=picture.height,
+                    format=picture.format,
+                ),
+                picture.data,
+            )
+
+    # Small things.
+
+    def _set_state(self, state: wire.State, turn: Turn | None = None) -> None:
+        number = turn.settings.number if turn else 0
+        if (state, number) == self._state_sent:
+            return
+        self._state = state
+        self._state_sent = (state, number)
+        self.outbox.put(
+            wire.StateChange(
+                session=self.name,
+                turn=number,
+                generation=self._generation,
+                state=state,
+            )
+        )
+
+    def _say_error(self, code: str, message: str) -> None:
+        self.outbox.put(wire.Error(session=self.name, code=code, message=message))
+
+    def _live_turns(self) -> list[Turn]:
+        return [t for t in (self._turn, self._draft.turn if self._draft else None) if t]
+
+    def _start(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("session task failed", session=self.name, exc_info=error)
+            self._say_error("internal", "the server failed on this session; see its log")
+
+
+class _Draft:
+    """A turn that is made in secret."""
+
+    __slots__ = ("last_speech_sample", "turn")
+
+    def __init__(self, turn: Turn, last_speech_sample: int) -> None:
+        self.turn = turn
+        self.last_speech_sample = last_speech_sample
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 1)

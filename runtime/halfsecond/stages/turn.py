@@ -1,0 +1,296 @@
+"""One turn: what was heard becomes words, an answer, speech and pictures, all at once.
+
+    asr ──▶ llm ──▶ clause ──▶ tts ──▶ out
+                                └────▶ lipsync ──▶ out
+
+Every arrow is a queue, so that the voice speaks the first clause while the answer goes on. A turn
+that was begun before the visitor had surely finished holds back what it makes until `reveal`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from halfsecond import wire
+from halfsecond.audio import pcm16_from_float
+from halfsecond.models.llm.answerer import Message, Sampling
+from halfsecond.models.llm.clauses import ClauseCutter
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
+from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
+from halfsecond.stages.asr import AsrRequest
+from halfsecond.stages.engines import Engines
+from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, PictureFormat
+from halfsecond.stages.llm import LlmRequest
+from halfsecond.stages.playback import Playback
+from halfsecond.stages.stage import Cancel
+from halfsecond.stages.tts import TtsRequest
+from halfsecond.timeline import Now, Timeline, monotonic
+
+PACKET_S = 0.1
+"""Length of an audio message: short enough to stop within, long enough to cost nothing."""
+AUDIO_AHEAD_S = 6.0
+"""Speech made ahead of the visitor's ear; bounds what an interruption wastes."""
+VIDEO_AHEAD_S = 0.6
+"""Pictures made ahead. More takes the cores from the first clause's successors; less stutters."""
+FIRST_FEED_S = 0.2
+"""Speech of the first lip-sync call, the shortest that Wav2Lip can draw from."""
+FEED_S = 0.4
+
+Emit = Callable[[wire.Header, bytes], None]
+BuildMessages = Callable[[str], Sequence[Message]]
+"""The conversation that asks a question: persona, facts, history and the question."""
+
+
+@dataclass(frozen=True)
+class TurnSettings:
+    """What a turn needs to know of its session and the config."""
+
+    session: str
+    number: int
+    generation: int
+    language: str | None
+    sampling: Sampling
+    speed: float
+    video: wire.VideoFormat
+    build_messages: BuildMessages
+
+
+@dataclass
+class _Counters:
+    audio: int = 0
+    video: int = 0
+    answer: int = 0
+
+
+@dataclass
+class Turn:
+    """An answer in the making. `run` once; `reveal`, `cancel` and `playback` from the same loop."""
+
+    settings: TurnSettings
+    engines: Engines
+    emit: Emit
+    now: Now = monotonic
+    cancelled: Cancel = field(default_factory=Cancel)
+    question: str = ""
+    answer: str = ""
+
+    def __post_init__(self) -> None:
+        self.playback = Playback(self.now)
+        self.timeline = Timeline(turn=self.settings.number)
+        self._seq = _Counters()
+        self._held: list[tuple[wire.Header, bytes]] | None = []
+        self._revealed = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
+        self.video_end_s = 0.0
+        self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
+        self._speech: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
+
+    @property
+    def is_revealed(self) -> bool:
+        return self._held is None
+
+    def reveal(self) -> None:
+        """The visitor has finished: sends what was made so far, and the rest as it comes."""
+        held, self._held = self._held, None
+        for header, payload in held or ():
+            self._send(header, payload)
+        self._revealed.set()
+
+    async def wait_revealed(self) -> None:
+        """Returns once the turn is revealed."""
+        await self._revealed.wait()
+
+    def cancel(self) -> None:
+        """Stops every stage that works for this turn, and the task that runs it."""
+        self.cancelled.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self, question: NDArray[np.float32] | str) -> wire.TurnEndReason:
+        """Answers an utterance (16 kHz mono) or a typed question; returns when all was sent.
+
+        Raises:
+            HalfsecondError: a stage failed.
+        """
+        self._task = asyncio.current_task()
+        if self.cancelled.is_set():
+            return "interrupted"
+        self.question = question if isinstance(question, str) else await self._hear(question)
+        self.timeline.question = self.question
+        if not self.question:
+            return "empty"
+        tasks = [self._think(), self._speak()]
+        if self.settings.video != "none":
+            tasks.append(self._animate())
+        await _all_or_none(tasks)
+        self.timeline.answer = self.answer
+        return "complete"
+
+    async def _hear(self, samples: NDArray[np.float32]) -> str:
+        with self.timeline.span("asr", f"{len(samples) / 16_000:.1f} s of speech", now=self.now):
+            request = AsrRequest(samples, self.settings.language)
+            text = ""
+            async for transcript in self.engines.asr.run(request, self.cancelled):
+                text = transcript.text
+                if text:
+                    self._emit(
+                        wire.Transcript(**self._envelope(), text=text, language=transcript.language)
+                    )
+        return text
+
+    async def _think(self) -> None:
+        cutter = ClauseCutter()
+        messages = list(self.settings.build_messages(self.question))
+        request = LlmRequest(messages, self.settings.sampling)
+        with self.timeline.span("llm", "answer", now=self.now):
+            async for reply in self.engines.llm.run(request, self.cancelled):
+                self._mark("llm_first_token")
+                self.answer += reply.text
+                for clause in cutter.push(reply.text):
+                    self._mark("llm_first_clause")
+                    self._clauses.put_nowait(clause)
+        for clause in cutter.flush():
+            self._mark("llm_first_clause")
+            self._clauses.put_nowait(clause)
+        self._clauses.put_nowait(None)
+
+    async def _speak(self) -> None:
+        while (clause := await self._clauses.get()) is not None:
+            await self.playback.wait_until_near(self.playback.sent_s, ahead_s=AUDIO_AHEAD_S)
+            with self.timeline.span("tts", clause, now=self.now):
+                request = TtsRequest(clause, self.settings.speed)
+                async for chunk in self.engines.tts.run(request, self.cancelled):
+                    self._mark("tts_first_chunk")
+                    self._send_speech(chunk)
+                    self._speech.put_nowait(chunk)
+        self._speech.put_nowait(None)
+
+    def _send_speech(self, chunk: SpeechChunk) -> None:
+        """Hands over a chunk as a caption and audio packets."""
+        pts_s = self.playback.sent_s
+        duration_s = len(chunk.samples) / SPEECH_RATE_HZ
+        self.playback.add(chunk.text, duration_s)
+        caption = wire.Answer(
+            **self._envelope(pts_s, self._seq.answer), text=chunk.text, duration_s=duration_s
+        )
+        self._seq.answer += 1
+        self._emit(caption)
+        pcm = pcm16_from_float(chunk.samples)
+        step = int(PACKET_S * SPEECH_RATE_HZ) * 2
+        for start in range(0, len(pcm), step):
+            at_s = pts_s + start / 2 / SPEECH_RATE_HZ
+            self._emit(wire.Audio(**self._envelope(at_s, self._seq.audio)), pcm[start : start + step])
+            self._seq.audio += 1
+
+    async def _animate(self) -> None:
+        await self._draw("begin")
+        resampler = soxr.ResampleStream(SPEECH_RATE_HZ, LIPSYNC_RATE_HZ, 1, dtype="float32")
+        fed_s = 0.0
+        while (chunk := await self._speech.get()) is not None:
+            for start, piece in _pieces(chunk.samples, is_first=fed_s == 0.0):
+                await self.playback.wait_until_near(fed_s, ahead_s=VIDEO_AHEAD_S)
+                samples = resampler.resample_chunk(piece, last=False)
+                # All of a chunk's phonemes go with its first piece: the mouth looks ahead.
+                phones = list(chunk.phones) if start == 0 else []
+                await self._draw("feed", samples, phones)
+                fed_s += len(piece) / SPEECH_RATE_HZ
+        rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        await self._draw("feed", rest)
+        await self._draw("finish")
+
+    async def _draw(
+        self,
+        action: Action,
+        samples: NDArray[np.float32] | None = None,
+        phones: Sequence[Phone] = (),
+    ) -> None:
+        settings = self.settings
+        if settings.video == "none":
+            return
+        request = LipSyncRequest(
+            session=settings.session,
+            action=action,
+            samples=np.zeros(0, np.float32) if samples is None else samples,
+            phones=list(phones),
+            format=_picture_format(settings.video),
+        )
+        with self.timeline.span("lipsync", action, now=self.now):
+            pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)
+            async for picture in pictures:
+                self._mark("lipsync_first_frame")
+                self._send_picture(picture)
+
+    def _send_picture(self, picture: Picture) -> None:
+        header = wire.Video(
+            **self._envelope(picture.pts_s, self._seq.video),
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            is_driven=picture.is_driven,
+            mouth=round(picture.mouth, 3),
+        )
+        self._seq.video += 1
+        self.video_end_s = picture.pts_s
+        self._emit(header, picture.data)
+
+    def _envelope(self, pts_s: float = 0.0, seq: int = 0) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "session": settings.session,
+            "turn": settings.number,
+            "generation": settings.generation,
+            "seq": seq,
+            "pts": round(pts_s, 6),
+        }
+
+    def _emit(self, header: wire.Header, payload: bytes = b"") -> None:
+        if self.cancelled.is_set():
+            return
+        if self._held is not None:
+            self._held.append((header, payload))
+        else:
+            self._send(header, payload)
+
+    def _send(self, header: wire.Header, payload: bytes) -> None:
+        if isinstance(header, wire.Audio):
+            self.playback.start()
+            self._mark("first_audio_sent")
+        elif isinstance(header, wire.Video) and header.is_driven:
+            self._mark("first_frame_sent")
+        self.emit(header, payload)
+
+    def _mark(self, name: str) -> None:
+        self.timeline.mark(name, self.now())
+
+
+def _picture_format(video: wire.VideoFormat) -> PictureFormat:
+    return "rgb" if video == "rgb" else "jpeg"
+
+
+def _pieces(
+    samples: NDArray[np.float32], *, is_first: bool
+) -> list[tuple[int, NDArray[np.float32]]]:
+    """Stretches of a chunk for the lip-sync stage, with where each starts."""
+    cuts = [0]
+    while cuts[-1] < len(samples):
+        length_s = FIRST_FEED_S if is_first and len(cuts) == 1 else FEED_S
+        cuts.append(cuts[-1] + int(length_s * SPEECH_RATE_HZ))
+    return [(start, samples[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+async def _all_or_none(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Runs all to their end; when one fails the others are cancelled."""
+    tasks = [asyncio.create_task(c) for c in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
