@@ -15,16 +15,13 @@ from halfsecond.errors import ConfigError
 from halfsecond.models.sessions import Session, open_session
 from halfsecond.models.tts.english import EnglishPhonemizer
 from halfsecond.models.tts.levels import amplified, gain_for
-from halfsecond.models.tts.normalize import plain_text
-from halfsecond.models.tts.pauses import pause_after_s, trimmed
 from halfsecond.models.tts.phones import (
     PAD,
     alphabet,
-    is_spoken,
     phones_from_durations,
     settle,
 )
-from halfsecond.models.tts.pieces import speech_pieces
+from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 
 FRAME_S = 0.025
@@ -65,22 +62,20 @@ class HibariVoice:
         self._has_durations = "durations" in names
         if self._has_durations:
             self._outputs.append("durations")
-        self._phonemes = EnglishPhonemizer(is_british=is_british)
+        self._phonemize = EnglishPhonemizer(is_british=is_british)
         self._seed = seed
         self._gain = 1.0
-        reference, _ = self._synthesize(self._phonemes(_REFERENCE), speed=1.0)
+        reference, _ = self._synthesize(self._phonemize(_REFERENCE), speed=1.0)
         self._gain = gain_for(reference)
 
     def speak(self, clause: str, *, speed: float = 1.0) -> Iterator[SpeechChunk]:
         """See `Voice.speak`."""
-        for piece in speech_pieces(clause):
-            phonemes = self._phonemes(plain_text(piece))
-            if not any(map(is_spoken, phonemes)):
-                continue
-            samples, phones = self._synthesize(phonemes, speed=speed)
-            samples, phones = trimmed(samples, phones, pause_s=pause_after_s(piece) / speed)
-            if samples.size:
-                yield SpeechChunk(samples, piece, phones)
+        return spoken_pieces(
+            clause,
+            phonemize=self._phonemize,
+            synthesize=lambda phonemes: self._synthesize(phonemes, speed=speed),
+            speed=speed,
+        )
 
     def close(self) -> None:
         """Lets the engine go; the voice cannot speak afterwards."""

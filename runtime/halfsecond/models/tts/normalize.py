@@ -123,3 +123,57 @@ def _say_unit(match: re.Match[str]) -> str:
         return match.group()  # "1990s"
     word = _UNITS[unit] if number == "1" else _PLURALS.get(_UNITS[unit], _UNITS[unit] + "s")
     return f"{number} {word}" + (f" per {_RATES[rate]}" if rate else "")
+
+
+_HAN_MONEY = {"¥": "元", "￥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
+_HAN_UNITS = {
+    "km/h": "公里每小时", "m/s": "米每秒", "km": "公里", "cm": "厘米", "mm": "毫米", "m": "米",
+    "kg": "公斤", "mg": "毫克", "g": "克", "ml": "毫升", "mL": "毫升", "l": "升", "L": "升",
+    "m²": "平方米", "km²": "平方公里", "h": "小时", "min": "分钟", "s": "秒",
+}  # fmt: skip
+_HAN_UNIT = re.compile(
+    r"(?<=\d)\s?("
+    + "|".join(sorted(map(re.escape, _HAN_UNITS), key=len, reverse=True))
+    + r")(?![A-Za-z0-9²/])"
+)
+_HAN_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_HAN_PREFIX_MONEY = re.compile(r"([¥￥$€£])\s?(\d+(?:\.\d+)?)")
+_HAN_DATE = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
+_HAN_TIME = re.compile(r"(?<!\d)(\d{1,2})[:：](\d{2})(?![\d:：])")
+_HAN_PHONE = re.compile(r"(?<![\d.])(?:\d{2,4}(?:-\d{3,8})+|\d{7,}|0\d{2,})(?![\d.])")
+_HAN_RANGE = re.compile(r"(?<=[\d分点%日月])\s?[-–~～]\s?(?=\d)")
+_HAN_PAIR = re.compile(r"(?<![\d.第])2(?=[个位张件条只块天岁间家杯本种辆名点万千百次])")
+_DIGITS_HAN = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
+
+
+def chinese_text(text: str) -> str:
+    """Plain Chinese text with what cn2an does not know (money, times, units) put into words."""
+    text = _MAIL.sub(_say_mail, text)
+    text = _URL.sub(lambda match: f" {_say_address(match.group(1))} ", text)
+    text = _HAN_THOUSANDS.sub("", text)
+    text = _HAN_PREFIX_MONEY.sub(lambda m: _trim_zeros(m.group(2)) + _HAN_MONEY[m.group(1)], text)
+    text = re.sub(
+        r"\d+\.\d*0(?=\s?(?:元|块|美元|欧元|英镑))", lambda m: _trim_zeros(m.group()), text
+    )
+    text = _HAN_DATE.sub(lambda m: f"{m.group(1)}年{int(m.group(2))}月{int(m.group(3))}日", text)
+    text = _HAN_TIME.sub(_han_time, text)
+    text = re.sub(r"(?<=\d)\s?°\s?C", "摄氏度", text).replace("℃", "摄氏度")
+    text = _HAN_UNIT.sub(lambda match: _HAN_UNITS[match.group(1)], text)
+    text = _HAN_PHONE.sub(lambda m: "".join(_DIGITS_HAN.get(c, "，") for c in m.group()), text)
+    text = _PERCENT_RANGE.sub(r"\1%到\2%", text)
+    text = _HAN_RANGE.sub("到", text)
+    text = _HAN_PAIR.sub("两", text)
+    return re.sub(r"(?<=\d)\s?%", "%", text)
+
+
+def _trim_zeros(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _han_time(match: re.Match[str]) -> str:
+    hour, minute = int(match.group(1)), int(match.group(2))
+    if hour > 24 or minute > 59:
+        return match.group()
+    if minute == 0:
+        return f"{hour}点"
+    return f"{hour}点半" if minute == 30 else f"{hour}点{'零' if minute < 10 else ''}{minute}分"

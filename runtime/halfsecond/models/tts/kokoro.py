@@ -1,0 +1,151 @@
+"""Kokoro-82M: 36 speakers of English and Chinese, some thirty times the work of hibari."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
+from halfsecond.models.sessions import Session, open_session
+from halfsecond.models.tts.levels import amplified, gain_for
+from halfsecond.models.tts.phones import PAD, alphabet, phones_from_durations, settle
+from halfsecond.models.tts.pieces import spoken_pieces
+from halfsecond.models.tts.voice import Phone, SpeechChunk
+
+DEFAULT_SPEAKER = "af_heart"
+
+FRAME_S = 0.025
+"""The unit of the network's durations (600 samples)."""
+
+_AHEAD_S = 0.05
+_STYLE_SIZE = 256
+_LANGUAGES = {"a": "en", "b": "en", "z": "zh"}
+"""Language by the first letter of a speaker's name; the others have no phonemizer here."""
+
+_MAX_WORDS = 12
+"""Longer sentences are spoken comma by comma: Kokoro takes seconds for a long one."""
+
+_REFERENCES = {
+    "en": "Hello there, and welcome to the museum. How may I help you today?",
+    "zh": "您好，欢迎来到博物馆。请问有什么可以帮您？",
+}
+"""Spoken when the voice is opened: warms the engine up and sets the gain."""
+
+
+class KokoroVoice:
+    """One speaker of Kokoro-82M. One thread at a time."""
+
+    def __init__(self, model: Path, style: Path, *, threads: int = 1) -> None:
+        """Loads the voice and speaks once, so that the first turn is as fast as the next.
+
+        Args:
+            model: Kokoro's ONNX model; phones are given if it has the output "durations".
+            style: the speaker's vectors, float32 (510, 1, 256), one per number of phonemes. The
+                name of the file is the speaker's, and its first letter tells the language.
+
+        Raises:
+            ConfigError: the speaker's language has no phonemizer here.
+            ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
+            UnsupportedModelError: Chinese needs a package that is not installed.
+        """
+        self.name = f"kokoro/{style.stem}"
+        self.language = speaker_language(style.stem)
+        self._styles = _read_styles(style)
+        self._session: Session = open_session(model, threads=threads)
+        names = [output.name for output in self._session.get_outputs()]
+        self._has_durations = "durations" in names
+        self._outputs = [names[0], "durations"] if self._has_durations else names[:1]
+        self._phonemize = _open_phonemizer(self.language, is_british=style.stem.startswith("b"))
+        self._gain = 1.0
+        reference, _ = self._synthesize(self._phonemize(_REFERENCES[self.language]), speed=1.0)
+        self._gain = gain_for(reference)
+
+    def speak(self, clause: str, *, speed: float = 1.0) -> Iterator[SpeechChunk]:
+        """See `Voice.speak`."""
+        return spoken_pieces(
+            clause,
+            phonemize=self._phonemize,
+            synthesize=lambda phonemes: self._synthesize(phonemes, speed=speed),
+            speed=speed,
+            max_words=_MAX_WORDS,
+        )
+
+    def close(self) -> None:
+        """Lets the engine go; the voice cannot speak afterwards."""
+        self._session = None
+
+    def _synthesize(
+        self, phonemes: str, *, speed: float
+    ) -> tuple[NDArray[np.float32], tuple[Phone, ...]]:
+        table = alphabet()
+        symbols = [PAD, *(symbol for symbol in phonemes if symbol in table), PAD]
+        # The style of n phonemes is row n - 1, as in Kokoro's own pipeline.
+        style = self._styles[min(len(symbols) - 3, len(self._styles) - 1)]
+        inputs = {
+            "tokens": np.array([[table.get(symbol, 0) for symbol in symbols]], np.int64),
+            "style": style[None],
+            "speed": np.array([speed], np.float32),
+        }
+        outputs = self._session.run(self._outputs, inputs)
+        samples = amplified(outputs[0].reshape(-1), self._gain)
+        if not self._has_durations:
+            return samples, ()
+        durations_s = outputs[1].reshape(-1) * FRAME_S
+        phones = phones_from_durations(symbols, durations_s, shift_s=-_AHEAD_S)
+        return samples, settle(phones, samples)
+
+
+def open_kokoro(directory: Path, speaker: str, *, threads: int, seed: int) -> KokoroVoice:  # noqa: ARG001
+    """A speaker of Kokoro from `kokoro-v1.0.int8.onnx` and `voices/` in `directory`.
+
+    Kokoro draws its noise inside the network, so the seed changes nothing (see `VoiceOpener`).
+    """
+    name = speaker or DEFAULT_SPEAKER
+    style = directory / "voices" / f"{name}.bin"
+    if not style.is_file():
+        known = [path.stem for path in sorted((directory / "voices").glob("*.bin"))]
+        speakers = ", ".join(known_name for known_name in known if known_name[0] in _LANGUAGES)
+        if not speakers:
+            raise ModelMissingError(f"no speaker in {style.parent}; run `halfsecond models fetch`")
+        raise ConfigError(f'Kokoro has no speaker "{name}" here; the speakers are {speakers}')
+    return KokoroVoice(directory / "kokoro-v1.0.int8.onnx", style, threads=threads)
+
+
+def speaker_language(speaker: str) -> str:
+    """The BCP 47 tag of what a speaker speaks, by its name ("zf_xiaobei" → "zh").
+
+    Raises:
+        ConfigError: a language that has no phonemizer here.
+    """
+    language = _LANGUAGES.get(speaker[:1])
+    if language is None:
+        raise ConfigError(
+            f'Kokoro\'s speaker "{speaker}" speaks a language that halfsecond cannot read; '
+            "take one whose name begins with a or b (English) or z (Chinese)"
+        )
+    return language
+
+
+def _open_phonemizer(language: str, *, is_british: bool) -> Callable[[str], str]:
+    if language == "zh":
+        from halfsecond.models.tts.chinese import ChinesePhonemizer
+
+        return ChinesePhonemizer()
+    from halfsecond.models.tts.english import EnglishPhonemizer
+
+    return EnglishPhonemizer(is_british=is_british)
+
+
+def _read_styles(path: Path) -> NDArray[np.float32]:
+    if not path.is_file():
+        raise ModelMissingError(f"no speaker at {path}; run `halfsecond models fetch`")
+    data = path.read_bytes()
+    if not data or len(data) % (4 * _STYLE_SIZE):
+        raise ModelCorruptError(
+            f"{path} has {len(data)} bytes, no whole number of {_STYLE_SIZE} float32 values; "
+            "run `halfsecond models verify`, then `halfsecond models fetch`"
+        )
+    return np.frombuffer(data, "<f4").reshape(-1, _STYLE_SIZE)
