@@ -181,7 +181,7 @@ def _sentence_end(text: str, at: int, *, is_end: bool) -> int:
     is_wide = text[end - 1] in _WIDE
     if stop < len(text) and not (text[stop].isspace() or is_wide or _IS_CJK.match(text[stop])):
         return _NONE
-    if text[at:end] in (".", "...", "…"):
+    if set(text[at:end]) <= {".", "…"}:
         return _full_stop_end(text, at, stop, is_end=is_end)
     return stop
 
@@ -230,7 +230,7 @@ def _may_pause(before: str, word: str) -> bool:
     """True if a speaker may pause between `before` and `word`, a conjunction or preposition."""
     words = before.split()
     last = words[-1] if words else ""
-    is_free = last.lower() not in _LEANS_FORWARD and not last[-1:].isdigit()
+    is_free = last.lower() not in _LEANS_FORWARD and last[-1:].isalpha()
     return word.lower() in _LEADS_A_PHRASE and is_free and count_words(before) >= 3
 
 
