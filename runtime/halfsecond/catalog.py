@@ -5,8 +5,9 @@ The pins live in `models.toml`, beside the package in a wheel and in `engines/` 
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -16,6 +17,8 @@ from halfsecond.errors import ConfigError
 from halfsecond.strict_toml import load_toml
 
 Stage: TypeAlias = Literal["vad", "turn", "asr", "llm", "tts", "lipsync"]
+
+CATALOG_VARIABLE = "HALFSECOND_CATALOG"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -187,8 +190,15 @@ def checkout_engines(package: Path | None = None) -> Path | None:
     return engines if (engines / "models.toml").is_file() else None
 
 
-def default_catalog_path() -> Path:
-    """Returns the catalog that belongs to this package: beside it, or in the checkout."""
+def default_catalog_path(environment: Mapping[str, str] | None = None) -> Path:
+    """Returns the catalog to use.
+
+    HALFSECOND_CATALOG if set (mirrors and models of one's own); else the one that belongs to this
+    package: beside it, or in the checkout.
+    """
+    chosen = (os.environ if environment is None else environment).get(CATALOG_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
     package = Path(__file__).resolve().parent
     beside = package / "models.toml"
     if beside.is_file():
@@ -202,7 +212,7 @@ def default_catalog_path() -> Path:
 
 
 def default_catalog() -> Catalog:
-    """Returns the catalog that belongs to this package."""
+    """Returns the catalog at `default_catalog_path`."""
     return load_catalog(default_catalog_path())
 
 

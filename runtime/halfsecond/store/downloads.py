@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from halfsecond.catalog import ModelFile, OwnFile, Source
@@ -111,6 +112,7 @@ class Downloads:
         body = self._origins.open(source, name=name, path=file.path, offset=part.got_bytes)
         if body.offset != part.got_bytes:
             part.restart()
-        for chunk in body.chunks:
-            part.write(chunk)
-            self._progress.at(part.got_bytes)
+        with closing(body.chunks) as chunks:
+            for chunk in chunks:
+                part.write(chunk)
+                self._progress.at(part.got_bytes)

@@ -7,7 +7,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, Any
@@ -31,7 +31,7 @@ class HttpBody:
     """What a server sends: bytes from `offset` on."""
 
     offset: int
-    chunks: Iterator[bytes]
+    chunks: Generator[bytes, None, None]
 
 
 def open_url(url: str, *, offset: int = 0, headers: Mapping[str, str] | None = None) -> HttpBody:
@@ -114,7 +114,7 @@ def _start_of(response: http.client.HTTPResponse, asked: int) -> int:
     return int(found.group(1)) if found else asked
 
 
-def _chunks(url: str, response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _chunks(url: str, response: http.client.HTTPResponse) -> Generator[bytes, None, None]:
     """Unlike `read`, tells a file that ended from a connection that did."""
     announced = response.headers.get("Content-Length")
     got = 0

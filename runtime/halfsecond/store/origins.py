@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from halfsecond.catalog import (
@@ -49,7 +49,7 @@ class Origins:
             return open_url(hub_address(source), offset=offset, headers=hub_headers())
         return open_url(source.url, offset=offset)
 
-    def _local(self, source: Source, name: str, path: str) -> Iterator[bytes]:
+    def _local(self, source: Source, name: str, path: str) -> Generator[bytes, None, None]:
         if isinstance(source, JoinedParts):
             for part in source.parts:
                 yield from self.open(part, name=name, path=path).chunks
