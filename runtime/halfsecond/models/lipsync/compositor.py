@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.expression import Expression
+from halfsecond.models.lipsync.eyes import Eyes
+from halfsecond.models.lipsync.head import Head
 from halfsecond.models.lipsync.mouth import MouthPose
+from halfsecond.models.lipsync.mouth_layers import MouthLayers
 
 CHIN_PADDING = 0.08
 """Part of the face's height that the crop for Wav2Lip goes on below the chin."""
@@ -24,8 +27,13 @@ class Compositor:
     def __init__(self, portrait: Portrait, *, expression: Expression | None = None) -> None:
         self.portrait = portrait
         self._expression = expression or Expression(is_on=False)
+        self._mouth = MouthLayers(portrait)
+        self._eyes = Eyes(portrait)
+        self._head = Head(portrait)
         self._face_box = _face_box(portrait)
         self._paste_mask = _paste_mask(portrait, self._face_box)
+        self._drawn_pose: MouthPose | None = None
+        self._drawn = np.array(portrait.image)
 
     @property
     def face_box(self) -> tuple[int, int, int, int]:
@@ -34,8 +42,11 @@ class Compositor:
 
     def render_pose(self, pose: MouthPose, t_s: float) -> NDArray[np.uint8]:
         """(h, w, 3) RGB: the portrait with this mouth at `t_s` seconds of the face's own life."""
-        del pose, t_s
-        return np.array(self.portrait.image)
+        if pose != self._drawn_pose:
+            # Drawn in place: nothing outside the lower face ever changes in this picture.
+            self._mouth.draw(self._drawn, pose)
+            self._drawn_pose = pose
+        return self._bring_to_life(np.array(self._drawn), t_s)
 
     def render_patch(self, patch: NDArray[np.uint8], t_s: float) -> NDArray[np.uint8]:
         """(h, w, 3) RGB: the portrait with a drawn lower face, at `t_s` of the face's own life.
@@ -45,7 +56,6 @@ class Compositor:
         """
         import cv2
 
-        del t_s
         x0, y0, x1, y1 = self._face_box
         fitted = cv2.resize(patch, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
         frame: NDArray[np.uint8] = np.array(self.portrait.image)
@@ -53,7 +63,13 @@ class Compositor:
         frame[y0:y1, x0:x1] = cv2.blendLinear(
             fitted, below, self._paste_mask, 1.0 - self._paste_mask
         )
-        return frame
+        return self._bring_to_life(frame, t_s)
+
+    def _bring_to_life(self, frame: NDArray[np.uint8], t_s: float) -> NDArray[np.uint8]:
+        """Lids into `frame`, then head and breath; `frame` is used up."""
+        pose = self._expression.at(t_s)
+        self._eyes.close(frame, pose.blink)
+        return self._head.move(frame, pose) if self._expression.is_on else frame
 
 
 def _face_box(portrait: Portrait) -> tuple[int, int, int, int]:

@@ -1,0 +1,140 @@
+"""Moves a head and its shoulders by little: displacement fields from the landmarks' depth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.models.face import points
+from halfsecond.models.face.portrait import Portrait
+from halfsecond.models.lipsync.expression import ExpressionPose
+from halfsecond.models.lipsync.warp import Grid, Warp, enlarge, sample
+
+Array = NDArray[np.float32]
+
+STEP_PX = 8
+HEAD_REACH = 0.85
+"""Within this many face widths and heights of its middle the head moves as one (hair included)."""
+HEAD_FADE = 1.30
+"""Beyond this many nothing moves."""
+BREATH_SHARE = 0.006
+"""Rise of the shoulders with a breath, in eye distances: about half a pixel at 512."""
+STILL_PX = 0.02
+"""Cells that no pose moves by more than this are left out of the remap."""
+
+
+class Head:
+    """The head of one portrait; moves whatever frame was drawn of it."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        width, height = portrait.size
+        whole = Grid(0, 0, -(-width // STEP_PX), -(-height // STEP_PX), STEP_PX)
+        fields = _fields(portrait, whole)
+        grid, fields = _moving_part(whole, fields, portrait.size)
+        self._warp = Warp(grid, fields)
+        rows, columns = grid.shape
+        self._window = (
+            slice(grid.y0, min(grid.y0 + rows, height)),
+            slice(grid.x0, min(grid.x0 + columns, width)),
+        )
+        self._pixels = grid.pixels()
+        self._eye = portrait.eye_distance_px
+
+    def move(self, frame: NDArray[np.uint8], pose: ExpressionPose) -> NDArray[np.uint8]:
+        """A frame with the head turned; `frame` is left as it is."""
+        weights = np.array(
+            [
+                pose.yaw_rad,
+                pose.pitch_rad,
+                pose.roll_rad,
+                pose.shift_x * self._eye,
+                pose.shift_y * self._eye,
+                pose.breath,
+            ],
+            np.float32,
+        )
+        at = enlarge(self._warp.inverse(weights), STEP_PX)
+        at += self._pixels
+        moved = np.array(frame)
+        part = moved[self._window]
+        at = at[: part.shape[0], : part.shape[1]]
+        part[...] = sample(frame, at)
+        return moved
+
+
+def _fields(portrait: Portrait, grid: Grid) -> Array:
+    """(6, rows, columns, 2): yaw, pitch, roll per radian, x and y per pixel, one breath."""
+    width, height = portrait.size
+    at = grid.centres()
+    x, y = at[..., 0], at[..., 1]
+    head, body = _head_cover(portrait, x, y), _body_cover(portrait, x, y)
+    # Nothing moves at the picture's edge, except at the bottom, where a body may go on.
+    margin = 0.08 * min(width, height)
+    edge = _soft(0.0, margin, x) * _soft(0.0, margin, width - 1 - x) * _soft(0.0, margin, y)
+    head, body = head * edge, body * edge
+    lever = _lever(portrait, at)
+    pivot = portrait.landmarks[points.CHIN, :2]
+    pivot_y = float(pivot[1]) + 0.3 * portrait.eye_distance_px
+    zero = np.zeros_like(x)
+    breath = -BREATH_SHARE * portrait.eye_distance_px * np.maximum(body, 0.6 * head)
+    pairs = [
+        (lever * head, zero),
+        (zero, lever * head),
+        (-(y - pivot_y) * head, (x - float(pivot[0])) * head),
+        (head, zero),
+        (zero, head),
+        (zero, breath),
+    ]
+    return np.stack([np.stack(pair, axis=-1) for pair in pairs]).astype(np.float32)
+
+
+def _head_cover(portrait: Portrait, x: Array, y: Array) -> Array:
+    flat = portrait.landmarks[:, :2]
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    wide, tall = high - low
+    middle_x, middle_y = (low[0] + high[0]) / 2, (low[1] + high[1]) / 2 - 0.12 * tall
+    # The chin is the lower end of what moves as one; above the forehead there is hair.
+    below = (high[1] - middle_y) / HEAD_REACH
+    down = np.where(y > middle_y, (y - middle_y) / below, (y - middle_y) / tall)
+    distance = np.hypot((x - middle_x) / wide, down)
+    return 1.0 - _soft(HEAD_REACH, HEAD_FADE, distance)
+
+
+def _body_cover(portrait: Portrait, x: Array, y: Array) -> Array:
+    flat = portrait.landmarks[:, :2]
+    wide = float(np.ptp(flat[:, 0]))
+    chin_x, chin_y = flat[points.CHIN].tolist()
+    below = _soft(0.0, 0.7 * portrait.eye_distance_px, y - chin_y)
+    return below * (1.0 - _soft(0.9 * wide, 1.6 * wide, np.abs(x - chin_x)))
+
+
+def _lever(portrait: Portrait, at: Array) -> Array:
+    """How far each cell is in front of the axis on which the head turns, in pixels."""
+    marks = portrait.landmarks
+    eye = portrait.eye_distance_px
+    rim = float(marks[list(points.OVAL), 2].mean())
+    reach = 0.13 * eye
+    total = np.full(at.shape[:2], 0.3, np.float32)
+    depth = total * rim
+    for x, y, z in marks:
+        weight = np.exp(-((at[..., 0] - x) ** 2 + (at[..., 1] - y) ** 2) / (2 * reach**2))
+        total += weight
+        depth += weight * z
+    return (rim + 0.6 * eye - depth / total).astype(np.float32)
+
+
+def _moving_part(whole: Grid, fields: Array, size: tuple[int, int]) -> tuple[Grid, Array]:
+    """The grid cut down to the cells that some pose moves visibly."""
+    reach = np.array([0.05, 0.05, 0.05, 4.0, 4.0, 1.0], np.float32)[:, None, None]
+    moved = (np.abs(fields).max(axis=-1) * reach).max(axis=0) > STILL_PX
+    rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
+    del size
+    y0, y1 = max(0, int(rows[0]) - 1), min(whole.rows, int(rows[-1]) + 2)
+    x0, x1 = max(0, int(columns[0]) - 1), min(whole.columns, int(columns[-1]) + 2)
+    part = Grid(x0 * whole.step, y0 * whole.step, x1 - x0, y1 - y0, whole.step)
+    return part, fields[:, y0:y1, x0:x1]
+
+
+def _soft(low: float, high: float, x: NDArray[np.floating]) -> Array:
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)

@@ -1,0 +1,160 @@
+"""Draws the lower face of a portrait in a mouth pose: two warped layers over the mouth's inside."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.models.face import points
+from halfsecond.models.face.portrait import Portrait
+from halfsecond.models.lipsync.interior import Interior
+from halfsecond.models.lipsync.lip_fields import lip_fields
+from halfsecond.models.lipsync.lips import Lips, find_lips
+from halfsecond.models.lipsync.mouth import MouthPose
+from halfsecond.models.lipsync.warp import STEP_PX, Grid, Warp, enlarge, sample
+
+Array = NDArray[np.float32]
+
+CHEEKS = (50, 280, 205, 425, 101, 330)
+
+
+class MouthLayers:
+    """One portrait's lower face, ready to be drawn in any pose."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self.lips: Lips = find_lips(portrait)
+        size, eye = portrait.size, self.lips.eye_distance
+        flat = portrait.landmarks[:, :2]
+        low, high = flat.min(axis=0), flat.max(axis=0)
+        nose = flat[points.NOSE_TIP]
+        box = (low[0] - 0.25 * eye, nose[1] - 0.15 * eye, high[0] + 0.25 * eye, high[1] + 0.8 * eye)
+        self.grid = Grid.around((float(box[0]), float(box[1]), float(box[2]), float(box[3])), size)
+        upper, lower = lip_fields(self.lips, self.grid)
+        self._upper, self._lower = Warp(self.grid, upper), Warp(self.grid, lower)
+        self._above = _above_seam(self.lips, self.grid)
+        self._pixels = self.grid.pixels() - np.array([self.grid.x0, self.grid.y0], np.float32)
+        self._face = np.ascontiguousarray(portrait.image[self.grid.window])
+        self._set_mouth(portrait)
+
+    def _set_mouth(self, portrait: Portrait) -> None:
+        """The small window in which the lips part, and what is drawn there."""
+        self.mouth = _mouth_window(self.lips, self.grid)
+        y0, x0 = self.mouth.y0 - self.grid.y0, self.mouth.x0 - self.grid.x0
+        rows, columns = self.mouth.shape
+        self._inner = (slice(y0, y0 + rows), slice(x0, x0 + columns))
+        self._cells = (
+            slice(y0 // STEP_PX, (y0 + rows) // STEP_PX),
+            slice(x0 // STEP_PX, (x0 + columns) // STEP_PX),
+        )
+        self._mouth_pixels = np.ascontiguousarray(self._pixels[self._inner])
+        self._upper_lip, self._lower_lip = _lip_sources(portrait.image, self.lips, self.grid)
+        self._interior = Interior(portrait.image, self.lips, self.mouth, skin_colour(portrait))
+
+    def draw(self, frame: NDArray[np.uint8], pose: MouthPose) -> None:
+        """Draws the pose into `frame`, (h, w, 3) RGB, which shows the portrait elsewhere."""
+        weights = _weights(pose)
+        upper, lower = self._upper.inverse(weights), self._lower.inverse(weights)
+        both = np.where(self._above, upper, lower)
+        at = enlarge(both, STEP_PX) + self._pixels
+        target = frame[self.grid.window]
+        target[...] = sample(self._face, at)
+        target[self._inner] = self._draw_mouth(upper[self._cells], lower[self._cells], pose)
+
+    def _draw_mouth(self, upper: Array, lower: Array, pose: MouthPose) -> NDArray[np.uint8]:
+        import cv2
+
+        up = sample(self._upper_lip, enlarge(upper, STEP_PX) + self._mouth_pixels)
+        low = sample(self._lower_lip, enlarge(lower, STEP_PX) + self._mouth_pixels)
+        over, under = up[..., 3:].astype(np.float32) / 255, low[..., 3:].astype(np.float32) / 255
+        inside = self._interior.draw(pose.jaw)
+        # Lips shade what is behind them: the upper one most.
+        soft = 0.030 * self.lips.eye_distance
+        shade = 0.62 * over + 0.25 * under * (1 - over)
+        inside *= (1.0 - cv2.GaussianBlur(shade, (0, 0), soft))[..., None]
+        result = inside + (low[..., :3] - inside) * under
+        result += (up[..., :3] - result) * over
+        return np.clip(result + 0.5, 0, 255).astype(np.uint8)
+
+
+def skin_colour(portrait: Portrait) -> Array:
+    """(3,) mean RGB of the cheeks."""
+    height, width = portrait.image.shape[:2]
+    places = np.round(portrait.landmarks[list(CHEEKS), :2]).astype(int)
+    x, y = np.clip(places[:, 0], 2, width - 3), np.clip(places[:, 1], 2, height - 3)
+    patches = [portrait.image[b - 2 : b + 3, a - 2 : a + 3] for a, b in zip(x, y, strict=True)]
+    return np.median(np.stack(patches).reshape(-1, 3), axis=0).astype(np.float32)
+
+
+def _weights(pose: MouthPose) -> Array:
+    """Weights of `lip_fields.FIELDS`."""
+    return np.array(
+        [
+            1.0,
+            pose.jaw,
+            max(pose.width, 0.0),
+            max(-pose.width, 0.0),
+            pose.upper if pose.upper > 0 else 0.7 * pose.upper,
+            pose.lower,
+            pose.press,
+            pose.round,
+        ],
+        np.float32,
+    )
+
+
+def _above_seam(lips: Lips, grid: Grid) -> NDArray[np.bool_]:
+    local = lips.to_local(grid.centres())
+    u = local[..., 0] / lips.half_width
+    seam = lips.curve((lips.upper_inner + lips.lower_inner) / 2, u)
+    return (local[..., 1] < seam)[..., None]
+
+
+def _mouth_window(lips: Lips, grid: Grid) -> Grid:
+    """The part of the grid, on its cells, that the slit of the mouth can reach."""
+    eye, half = lips.eye_distance, lips.half_width
+    reach = np.array([[-1.3 * half, -0.14 * eye], [1.3 * half, 0.40 * eye]], np.float32)
+    corners = np.array([[x, y] for x in reach[:, 0] for y in reach[:, 1]], np.float32)
+    found = lips.to_image(corners) + lips.origin - np.array([grid.x0, grid.y0], np.float32)
+    low = np.clip(np.floor(found.min(axis=0) / STEP_PX), 0, None).astype(int)
+    high = np.ceil(found.max(axis=0) / STEP_PX).astype(int)
+    columns = min(int(high[0]), grid.columns) - int(low[0])
+    rows = min(int(high[1]), grid.rows) - int(low[1])
+    x0, y0 = grid.x0 + int(low[0]) * STEP_PX, grid.y0 + int(low[1]) * STEP_PX
+    return Grid(x0, y0, columns, rows)
+
+
+def _lip_sources(
+    image: NDArray[np.uint8], lips: Lips, grid: Grid
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The face with only its upper, and with only its lower lip: (h, w, 4) RGB and cover.
+
+    Each lip's colour goes on beyond its edge, where the portrait shows teeth: otherwise they
+    would stick to the lip.
+    """
+    local = lips.to_local(grid.pixels())
+    y, u = local[..., 1], local[..., 0] / lips.half_width
+    upper, lower = lips.curve(lips.upper_inner, u), lips.curve(lips.lower_inner, u)
+    eye = lips.eye_distance
+    within = np.clip((1.06 - np.abs(u)) / 0.12, 0.0, 1.0)
+    inset = 0.012 * eye * within
+    # The edge is as soft as the picture itself; beyond the corners it gets wide and vanishes.
+    soft = 0.009 * eye + 0.10 * eye * np.clip(np.abs(u) - 1.0, 0.0, 1.0)
+    up_cover = np.clip(0.5 + (upper - y) / (2 * soft), 0.0, 1.0)
+    low_cover = np.clip(0.5 + (y - lower) / (2 * soft), 0.0, 1.0)
+    low_cover = np.where(np.abs(u) > 1.0, 1.0, low_cover)
+    up = _stretched(image, lips, grid, np.minimum(0.0, upper - inset - y) * (within > 0))
+    low = _stretched(image, lips, grid, np.maximum(0.0, lower + inset - y) * (within > 0))
+    return _with_cover(up, up_cover), _with_cover(low, low_cover)
+
+
+def _stretched(
+    image: NDArray[np.uint8], lips: Lips, grid: Grid, dy: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    """The grid's pixels, each taken from `dy` further down the face."""
+    shift = lips.to_image(np.stack([np.zeros_like(dy), dy], axis=-1).astype(np.float32))
+    at = (grid.pixels() + shift).astype(np.float32)
+    return sample(image, at)
+
+
+def _with_cover(colour: NDArray[np.uint8], cover: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.dstack([colour, np.round(cover * 255).astype(np.uint8)])
