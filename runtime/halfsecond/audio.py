@@ -134,13 +134,16 @@ def pcm16_to_float(pcm: bytes) -> NDArray[np.float32]:
     """
     if len(pcm) % 2:
         raise AudioError(f"{len(pcm)} bytes are not 16-bit PCM: an even number is expected")
-    return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
+    samples: NDArray[np.float32] = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    samples /= 32768
+    return samples
 
 
 def float_to_pcm16(samples: NDArray[np.float32]) -> bytes:
     """Little-endian 16-bit PCM, rounded to the nearest step; what is beyond full scale is cut."""
     steps = np.rint(np.asarray(samples, dtype=np.float32) * np.float32(32768))
-    return np.clip(steps, -32768, 32767).astype("<i2").tobytes()
+    pcm: NDArray[np.int16] = np.clip(steps, -32768, 32767).astype("<i2")
+    return pcm.tobytes()
 
 
 def save_wav(path: Path, samples: NDArray[np.float32], *, rate_hz: int = RATE_HZ) -> None:
@@ -199,6 +202,7 @@ class LiveResampler:
 def _decode(path: Path) -> tuple[NDArray[np.float32], int]:
     """All samples of the first audio track, (channels, n) float32, and their rate."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path)) as container:
@@ -206,7 +210,7 @@ def _decode(path: Path) -> tuple[NDArray[np.float32], int]:
                 raise AudioError(f"{path} holds no audio track; give a file that does")
             rate_hz = container.streams.audio[0].rate
             blocks = list(_planes(container))
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise AudioError(
             f"{path} cannot be read as audio ({error.strerror}); give a whole file in a format "
             "that FFmpeg knows, such as wav, flac, mp3 or ogg"
@@ -223,6 +227,6 @@ def _planes(container: Any) -> Iterator[NDArray[np.float32]]:
     as_float = av.AudioResampler(format="fltp")
     for frame in container.decode(audio=0):
         for block in as_float.resample(frame):
-            yield block.to_ndarray()
+            yield block.to_ndarray().astype(np.float32, copy=False)
     for block in as_float.resample(None):
-        yield block.to_ndarray()
+        yield block.to_ndarray().astype(np.float32, copy=False)

@@ -6,6 +6,7 @@ microphone is opened.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +59,7 @@ def _blocks(stream: Any, rate_hz: int, failure: type[Exception]) -> Iterator[NDA
 
 def _import_sounddevice() -> Any:
     try:
-        import sounddevice
+        return importlib.import_module("sounddevice")
     except ImportError as error:
         raise AudioError(
             "sounddevice is not installed, and a microphone needs it; "
@@ -69,4 +70,3 @@ def _import_sounddevice() -> Any:
             f"PortAudio is not there ({error}), and a microphone needs it; "
             "run `apt install libportaudio2`"
         ) from error
-    return sounddevice

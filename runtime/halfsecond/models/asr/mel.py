@@ -73,7 +73,7 @@ def log_mel(samples: NDArray[np.float32], *, mels: int = 80) -> NDArray[np.float
     padded = np.pad(samples, (half, half), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
     frames = frames[: len(samples) // HOP_SAMPLES]
-    spectrum = scipy.fft.rfft(frames * _window(), axis=1)
+    spectrum: NDArray[np.complex64] = np.asarray(scipy.fft.rfft(frames * _window(), axis=1))
     power = spectrum.real**2 + spectrum.imag**2
     levels = np.log10(np.maximum(mel_filters(mels) @ power.T, 1e-10))
     levels = np.maximum(levels, levels.max() - 8.0)

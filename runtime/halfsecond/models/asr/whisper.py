@@ -10,9 +10,6 @@ and stops where it should. Guards notice a repetition all the same and listen ag
 from __future__ import annotations
 
 import math
-import re
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from halfsecond.errors import (
     ModelMissingError,
     UnsupportedModelError,
 )
+from halfsecond.models.asr.guards import SIMPLIFIED_CHINESE, Attempt, judge, token_cap
 from halfsecond.models.asr.mel import HOP_SAMPLES, RATE_HZ, log_mel
 from halfsecond.models.asr.recognizer import Transcript
 
@@ -32,71 +30,8 @@ FULL_CONTEXT_S = 30.0
 """The window that Whisper was trained on, and the longest utterance it takes."""
 CONTEXT_STEP_S = 0.5
 
-MAX_COMPRESSION_RATIO = 2.4
-"""Whisper's own bound (`whisper/transcribe.py`): text that zlib shrinks further is a repetition."""
-TOKENS_PER_S = 12.0
-"""Fast English is 6 to 8 tokens a second and fast Chinese 10; more is a decoder that runs on."""
-TOKENS_AT_LEAST = 16
-"""Room for a short "yes" with its punctuation, whatever the length of the audio."""
-
-NO_SPEECH_PROBABILITY = 0.6
-LOG_PROBABILITY = -1.0
-"""Whisper's own bounds: likely no speech and unlikely words together are silence."""
-NO_SPEECH_CERTAIN = 0.8
-"""Alone enough. Silence, hiss and loud noise gave 0.85 to 0.90 and speech at most 0.60, both
-models; a lower bound loses words that are spoken softly, a higher one lets inventions through."""
-NO_SPEECH_DOUBTFUL = 0.4
-"""Enough against the phrases that Whisper learned from subtitles of silent film."""
-INVENTIONS = frozenset(
-    {
-        "you",
-        "thank you",
-        "thank you very much",
-        "thanks for watching",
-        "thank you for watching",
-        "please subscribe",
-        "bye",
-        "bye bye",
-        "so",
-        "the end",
-        "i m sorry",
-        "谢谢",
-        "谢谢观看",
-        "謝謝觀看",
-        "字幕by索兰娅",
-    }
-)
 SILENCE_DBFS = -60.0
 """A loudest sample below this is a closed microphone: nothing is decoded."""
-
-SIMPLIFIED_CHINESE = "以下是普通话的句子。"
-"""Whisper base writes traditional characters unless the text before is in simplified ones."""
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """What the decoder wrote for one context."""
-
-    text: str
-    language: str
-    no_speech_probability: float
-    average_log_probability: float
-    context_s: float
-    ran_on: bool
-    """The decoder was stopped by the cap on tokens, not by its own end of text."""
-
-    @property
-    def is_repetition(self) -> bool:
-        return self.ran_on or compression_ratio(self.text) > MAX_COMPRESSION_RATIO
-
-    @property
-    def is_invented(self) -> bool:
-        nothing = self.no_speech_probability
-        if nothing > NO_SPEECH_CERTAIN or not (words := _bare(self.text)):
-            return True
-        if words == _bare(SIMPLIFIED_CHINESE) or words in INVENTIONS:
-            return nothing > NO_SPEECH_DOUBTFUL
-        return nothing > NO_SPEECH_PROBABILITY and self.average_log_probability < LOG_PROBABILITY
 
 
 class Whisper:
@@ -153,9 +88,9 @@ class Whisper:
             return Transcript("", language or "", 1.0, 0.0, 0.0, rejected="silence")
         context_s = needed_context_s(len(samples), margin_s=self._margin_s)
         attempt = self._attempt(samples, context_s, language, prompt)
-        if attempt.is_repetition and context_s < FULL_CONTEXT_S:
+        if attempt.is_repetition and not attempt.is_invented and context_s < FULL_CONTEXT_S:
             attempt = self._attempt(samples, FULL_CONTEXT_S, language, prompt)
-        return _judge(attempt)
+        return judge(attempt)
 
     def close(self) -> None:
         """Frees the weights."""
@@ -163,7 +98,7 @@ class Whisper:
 
     def _attempt(
         self, samples: NDArray[np.float32], context_s: float, language: str | None, prompt: str
-    ) -> _Attempt:
+    ) -> Attempt:
         """Listens once, in a context of `context_s` seconds."""
         encoded = self._listen(samples, context_s)
         if language is None:
@@ -179,7 +114,7 @@ class Whisper:
             return_no_speech_prob=True,
         )[0]
         tokens = result.sequences_ids[0]
-        return _Attempt(
+        return Attempt(
             text=self._words.decode(tokens),
             language=language,
             no_speech_probability=float(result.no_speech_prob),
@@ -283,39 +218,6 @@ def needed_context_s(samples: int, *, margin_s: float) -> float:
     """The context for an utterance: its length and a margin, in steps of 0.5 s, at most 30."""
     wanted_s = samples / RATE_HZ + margin_s
     return min(FULL_CONTEXT_S, math.ceil(wanted_s / CONTEXT_STEP_S) * CONTEXT_STEP_S)
-
-
-def token_cap(samples: int) -> int:
-    """The most tokens that an utterance of this length can hold, at most Whisper's 224."""
-    return min(224, TOKENS_AT_LEAST + math.ceil(TOKENS_PER_S * samples / RATE_HZ))
-
-
-def compression_ratio(text: str) -> float:
-    """How far zlib shrinks the text: about 1 for a sentence, more for a repetition."""
-    data = text.encode()
-    return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
-def _bare(text: str) -> str:
-    """Lower-case words with one space between them and no punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def _judge(attempt: _Attempt) -> Transcript:
-    """The transcript, with the words taken out where they are not to be trusted."""
-    rejected = ""
-    if attempt.is_invented:
-        rejected = "silence"
-    elif attempt.is_repetition:
-        rejected = "repetition"
-    return Transcript(
-        text="" if rejected else attempt.text,
-        language=attempt.language,
-        no_speech_probability=attempt.no_speech_probability,
-        average_log_probability=attempt.average_log_probability,
-        context_s=attempt.context_s,
-        rejected=rejected,
-    )
 
 
 def _check_samples(samples: NDArray[np.float32]) -> None:
