@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ConfigError
+from halfsecond_export.prepare.gguf_llm import convert_gguf_files
 from halfsecond_export.prepare.onnx_output import add_onnx_output
 from halfsecond_export.prepare.request import Preparer, PrepareRequest
 from halfsecond_export.prepare.tflite import convert_tflite
@@ -35,10 +36,31 @@ def _add_onnx_output(request: PrepareRequest, directory: Path) -> Mapping[str, A
     return {}
 
 
+def _gguf_to_ctranslate2(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    """Option `quantization`: int8 (the default), int8_float16, float16 or float32."""
+    options = request.checked_options("gguf-to-ctranslate2", "quantization")
+    _, path = request.single_source("gguf-to-ctranslate2")
+    return convert_gguf_files(path, directory, quantization=options.get("quantization", "int8"))
+
+
+_GGUF_TO_CTRANSLATE2 = Preparer(
+    "gguf-to-ctranslate2", 1, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "tokenizers")
+)
+
 PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
     preparer.name: preparer
     for preparer in (
-        Preparer("tflite-to-onnx", 1, _tflite_to_onnx, ("onnx",)),
+        Preparer("tflite-to-onnx", 1, _tflite_to_onnx, ("onnx", "tflite")),
+        _GGUF_TO_CTRANSLATE2,
         Preparer("add-onnx-output", 1, _add_onnx_output, ("onnx",)),
     )
 }
+
+
+def convert_gguf(source: Path, target: Path, *, quantization: str = "int8") -> None:
+    """Leaves a CTranslate2 model directory at `target`: complete, or not there at all.
+
+    Raises ModelMissingError, ModelCorruptError, UnsupportedModelError and ConfigError.
+    """
+    options = {"quantization": quantization}
+    _GGUF_TO_CTRANSLATE2(PrepareRequest({source.name: source}, target, options))
