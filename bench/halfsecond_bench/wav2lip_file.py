@@ -99,6 +99,12 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(values.astype(np.float32), name))
         return name
 
+    def integers(self, name: str, values: list[int]) -> str:
+        from onnx import numpy_helper
+
+        self.weights.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
@@ -163,14 +169,21 @@ def write_wav2lip(
     width: factor of every layer's channels (1 is the published network).
     keeps_batch_norm: writes the normalisation as nodes instead of folded into the weights.
     """
-    import onnx
-    from onnx import TensorProto, helper
-
     graph = _Graph(np.random.default_rng(seed), keeps_batch_norm, width)
     result = _generator(graph)
     shapes = {"audio_sequences": (1, 80, 16), "face_sequences": (6, 96, 96), result: (3, 96, 96)}
+    _save(graph, path, shapes, "N")
+
+
+def _save(
+    graph: _Graph, path: Path, shapes: dict[str, tuple[int, int, int]], batch: int | str
+) -> None:
+    """shapes: of the two inputs and of the output, without the batch."""
+    import onnx
+    from onnx import TensorProto, helper
+
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
         for name, shape in shapes.items()
     ]
     proto = helper.make_graph(graph.nodes, "wav2lip", values[:2], values[2:], graph.weights)
@@ -219,3 +232,36 @@ def random_inputs(frames: int, *, seed: int = 0) -> dict[str, NDArray[np.float32
     masked = reference.copy()
     masked[:, :, 48:] = 0
     return {"audio_sequences": mel, "face_sequences": np.concatenate((masked, reference), axis=1)}
+
+
+def write_echo(
+    path: Path, *, patch_px: int = 96, steps: int = 16, batch: int | str = "N", depth: float = 0.0
+) -> None:
+    """Writes a stand-in with Wav2Lip's inputs and output whose pictures can be told by eye.
+
+    It returns the reference face, so that a frame must look like the portrait; with `depth` an
+    oval where the mouth is gets darker with the sound, by up to that part.
+    """
+    graph = _Graph(np.random.default_rng(0), keeps_batch_norm=False, width=1.0)
+    row, column = np.mgrid[0:patch_px, 0:patch_px] / patch_px
+    oval = ((row - 0.67) / 0.09) ** 2 + ((column - 0.5) / 0.14) ** 2 < 1.0
+    for name, values in (
+        ("oval", depth / 8.0 * oval[None, None]),
+        ("floor", np.array(4.0)),
+        ("one", np.array(1.0)),
+    ):
+        graph.constant(name, np.asarray(values))
+    for name, channel in (("first", 3), ("last", 6), ("axis", 1)):
+        graph.integers(name, [channel])
+    graph.node("Slice", ["face_sequences", "first", "last", "axis"], "reference")
+    graph.node("ReduceMean", ["audio_sequences"], "mean", axes=[1, 2, 3], keepdims=1)
+    graph.node("Add", ["mean", "floor"], "loudness")
+    graph.node("Mul", ["loudness", "oval"], "shade")
+    graph.node("Sub", ["one", "shade"], "light")
+    graph.node("Mul", ["reference", "light"], "faces")
+    shapes = {
+        "audio_sequences": (1, 80, steps),
+        "face_sequences": (6, patch_px, patch_px),
+        "faces": (3, patch_px, patch_px),
+    }
+    _save(graph, path, shapes, batch)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond.models.face.finder import FaceFinder
+from halfsecond.models.face.portrait import DEFAULT_SIZE, load_portrait
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, Frame
+from halfsecond.models.lipsync.expression import Expression
 from halfsecond.models.lipsync.mel import (
     MEL_BANDS,
     SILENT_MEL,
@@ -20,8 +23,11 @@ from halfsecond.models.lipsync.mel import (
 )
 from halfsecond.models.lipsync.mouth import CLOSED
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
+from halfsecond.models.sessions import CPU
 from halfsecond.models.tts.voice import Phone
 
+DEFAULT_FPS = 25
+"""What the published weights were trained at."""
 FIRST_BATCH_FRAMES = 2
 """A clause's first picture waits for this many; on the CPU the second costs little."""
 BATCH_FRAMES = 5
@@ -34,21 +40,14 @@ CLOSING_S = 0.16
 """From the network's mouth to the resting one, after the last sound."""
 FULL_CHANGE = 0.16
 """Mean change of the mouth's region (0 to 1 in brightness) that counts as wide open."""
-MOUTH_REGION = (slice(0.56, 0.90), slice(0.27, 0.73))
+MOUTH_REGION = (slice(0.54, 0.80), slice(0.27, 0.73))
 """Rows and columns around the mouth, as parts of the face box."""
 
 Patch = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """One frame's mouth, ready to be pasted; None is the resting mouth."""
-
-    patch: Patch | None
-
-
-class Wav2LipDriver:
-    """`LipSync` through a Wav2Lip generator, bound to the compositor's portrait.
+class Wav2LipSync:
+    """A portrait that a Wav2Lip generator makes speak; see `LipSync`. One thread at a time.
 
     A frame's sound are the 200 ms that begin at its time, as in the published inference: the
     first frame needs 213 ms of audio, and later ones follow what was fed by as much. Voices give
@@ -67,10 +66,15 @@ class Wav2LipDriver:
         network: Wav2LipNetwork,
         compositor: Compositor,
         *,
-        fps: int = 25,
+        fps: int = DEFAULT_FPS,
         first_batch_frames: int = FIRST_BATCH_FRAMES,
         batch_frames: int = BATCH_FRAMES,
     ) -> None:
+        """network, compositor: may be shared by the drivers of one thread.
+
+        first_batch_frames, batch_frames: most frames that one run of the network draws, at the
+        start of a stream and later.
+        """
         self._network = network
         self._compositor = compositor
         self._fps = fps
@@ -84,6 +88,32 @@ class Wav2LipDriver:
         self._presence = 0.0
         self._patch: Patch | None = None
         self.begin()
+
+    @classmethod
+    def open(
+        cls,
+        picture: Path,
+        *,
+        model: Path,
+        detector: Path,
+        landmarks: Path,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        fps: int = DEFAULT_FPS,
+        seed: int = 0,
+        is_expressive: bool = True,
+        threads: int = 1,
+        providers: Sequence[str] = (CPU,),
+    ) -> Wav2LipSync:
+        """A driver of the face in `picture`, with the user's Wav2Lip file and the face models.
+
+        Raises:
+            PortraitError: the picture does not show exactly one usable face.
+            ModelError: a model is missing, cannot be read, or is no Wav2Lip generator.
+        """
+        network = Wav2LipNetwork(model, threads=threads, providers=providers)
+        portrait = load_portrait(picture, FaceFinder(detector, landmarks), size=size)
+        expression = Expression(seed=seed, is_on=is_expressive)
+        return cls(network, Compositor(portrait, expression=expression), fps=fps)
 
     @property
     def fps(self) -> int:
@@ -101,7 +131,7 @@ class Wav2LipDriver:
         self._fed_samples = 0
         self._cut_frames = 0
         self._shown_frames = 0
-        self._drawn: deque[_Drawn] = deque()
+        self._drawn: deque[Patch | None] = deque()
         self._has_drawn = False
 
     def feed(
@@ -122,7 +152,7 @@ class Wav2LipDriver:
         return self._settling(self._stream)
 
     def idle(self) -> Frame:
-        return self._frame(None)
+        return self._frame(None, pts_s=0.0, is_driven=False)
 
     def close(self) -> None:
         self.begin()
@@ -133,14 +163,14 @@ class Wav2LipDriver:
                 self._drawn.extend(self._draw_next())
             if not self._drawn:
                 return
-            yield self._frame(self._drawn.popleft().patch)
+            yield self._next_frame(self._drawn.popleft(), is_driven=True)
 
     def _settling(self, stream: object) -> Iterator[Frame]:
         yield from self._frames(stream)
         while stream is self._stream and self._presence > 0.0:
-            yield self._frame(None)
+            yield self._next_frame(None, is_driven=False)
 
-    def _draw_next(self) -> list[_Drawn]:
+    def _draw_next(self) -> Sequence[Patch | None]:
         """The mouths of the next frames: one batch of sound, one frame of silence, or none."""
         limit = self._batches_frames[self._has_drawn]
         windows: list[NDArray[np.float32]] = []
@@ -149,14 +179,13 @@ class Wav2LipDriver:
                 if windows:
                     break
                 self._cut_frames += 1
-                return [_Drawn(None)]
+                return [None]
             windows.append(window.T[np.newaxis])
             self._cut_frames += 1
         if not windows:
             return []
         self._has_drawn = True
-        patches = self._network.draw(np.stack(windows), self._face)
-        return [_Drawn(patch) for patch in patches]
+        return list(self._network.draw(np.stack(windows), self._face))
 
     def _window(self) -> NDArray[np.float32] | None:
         """The steps that the next frame hears, once they are all there."""
@@ -166,19 +195,21 @@ class Wav2LipDriver:
             self._steps_dropped = start
         return self._steps[:WINDOW_STEPS] if len(self._steps) >= WINDOW_STEPS else None
 
-    def _frame(self, patch: Patch | None) -> Frame:
-        """The next picture: the resting mouth, the drawn one, or one easing into the other."""
-        life_s = self._life_frames / self._fps
+    def _next_frame(self, patch: Patch | None, *, is_driven: bool) -> Frame:
         pts_s = self._shown_frames / self._fps
-        self._life_frames += 1
         self._shown_frames += 1
-        seconds = CLOSING_S if patch is None else OPENING_S
-        change = 1.0 / max(1.0, seconds * self._fps)
-        is_driven = patch is not None
-        self._presence += change if is_driven else -change
-        self._presence = min(max(round(self._presence, 6), 0.0), 1.0)
-        if is_driven:
+        return self._frame(patch, pts_s=pts_s, is_driven=is_driven)
+
+    def _frame(self, patch: Patch | None, *, pts_s: float, is_driven: bool) -> Frame:
+        """The next picture: the resting mouth (None), `patch`, or one easing into the other."""
+        life_s = self._life_frames / self._fps
+        self._life_frames += 1
+        if patch is None:
+            presence = self._presence - 1.0 / max(1.0, CLOSING_S * self._fps)
+        else:
+            presence = self._presence + 1.0 / max(1.0, OPENING_S * self._fps)
             self._patch = patch
+        self._presence = min(max(round(presence, 6), 0.0), 1.0)
         image, mouth = self._composed(life_s)
         return Frame(image=image, pts_s=pts_s, mouth=mouth, is_driven=is_driven)
 
