@@ -5,7 +5,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
-# Packages that are installed for their model files only need no dependencies of theirs.
 PROFILE ?= cpu-en
 OUT ?= out
 
@@ -19,7 +18,7 @@ $(VENV)/.venv:
 
 $(VENV)/.demo: locks/$(TAG).txt pyproject.toml | $(VENV)/.venv
 	$(PIP) -r locks/$(TAG).txt
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.dev: locks/$(TAG)-dev.txt $(VENV)/.demo
@@ -59,7 +58,7 @@ lock: $(VENV)/.venv
 	$(BIN)/python -m pip install --quiet uv
 	for version in 3.10 3.11 3.12 3.13; do \
 	  tag=py$$(echo $$version | tr -d .); \
-	  $(BIN)/uv pip compile pyproject.toml --extra demo --python-version $$version --universal \
+	  $(BIN)/uv pip compile pyproject.toml --extra demo --group build --python-version $$version --universal \
 	    --generate-hashes --no-header --quiet --upgrade -o locks/$$tag.txt && \
 	  $(BIN)/uv pip compile pyproject.toml --extra demo --extra zh --group test --group lint \
 	    --python-version $$version --universal --generate-hashes --no-header --quiet --upgrade \

@@ -228,7 +228,11 @@ def _refuse_unknown_keys(
             place = f"[{where}] has no key" if where else "there is no section or key"
             raise ConfigError(f"{source}: {place} `{key}`; it can be one of: {known}")
         inner = types[key]
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+        if (
+            isinstance(inner, type)
+            and issubclass(inner, msgspec.Struct)
+            and isinstance(value, dict)
+        ):
             _refuse_unknown_keys(value, inner, where=key, source=source)
 
 
@@ -277,5 +281,3 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         ),
         models=replace(config.models, home=absolute(config.models.home)),
     )
-
-

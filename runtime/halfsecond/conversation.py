@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond import wire
-from halfsecond.audio import pcm16_from_float
+from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Disconnected, Received
 from halfsecond.errors import ServerError
 from halfsecond.recording import Recorder, Reply
@@ -67,19 +67,19 @@ class Visitor:
     async def _speak(self, samples: NDArray[np.float32]) -> None:
         """The recording, then room tone: a microphone never stops."""
         block = int(BLOCK_S * RATE_HZ)
-        silence = pcm16_from_float(np.zeros(block, np.float32))
+        silence = float_to_pcm16(np.zeros(block, np.float32))
         start_s, number = self._now(), 0
         while True:
             piece = samples[number * block : (number + 1) * block]
-            await self._client.send_audio(pcm16_from_float(piece) if len(piece) else silence)
+            await self._client.send_audio(float_to_pcm16(piece) if len(piece) else silence)
             number += 1
             await asyncio.sleep(max(0.0, start_s + number * BLOCK_S - self._now()))
 
     async def _reply(self, timeout_s: float, also: asyncio.Task[None] | None = None) -> Reply:
         ended = asyncio.create_task(self._ended.get())
-        watched: set[asyncio.Task[object]] = {ended, self._listener}  # type: ignore[arg-type]
+        watched: set[asyncio.Task[object]] = {ended, self._listener}
         if also is not None:
-            watched.add(also)  # type: ignore[arg-type]
+            watched.add(also)
         done, _ = await asyncio.wait(
             watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )

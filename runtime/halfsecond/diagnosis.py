@@ -182,4 +182,6 @@ def _microphone(_: Config) -> Iterator[Finding]:
         )
         return
     verdict: Verdict = "ok" if inputs else "warning"
-    yield Finding("microphone", verdict, ", ".join(inputs) or "none", "" if inputs else "plug one in")
+    yield Finding(
+        "microphone", verdict, ", ".join(inputs) or "none", "" if inputs else "plug one in"
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond import wire
-from halfsecond.audio import float_from_pcm16
+from halfsecond.audio import pcm16_to_float
 from halfsecond.client import Received
 
 AUDIBLE_DBFS = -45.0
@@ -99,7 +99,7 @@ class Recorder:
         if isinstance(message, wire.Video):
             self._add_picture(message, event)
         elif isinstance(message, wire.Audio):
-            samples = float_from_pcm16(event.payload)
+            samples = pcm16_to_float(event.payload)
             self._reply(message.turn).audio.append((event.at_s, message.pts, samples))
         elif isinstance(message, wire.Transcript):
             reply = self._reply(message.turn)

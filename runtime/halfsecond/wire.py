@@ -179,12 +179,20 @@ class TurnEnd(Header, frozen=True, kw_only=True, tag="turn_end"):
     """(stage, detail, start, end) on the server's clock, in seconds."""
 
 
-ClientMessage = (
-    Hello | Audio | EndOfAudio | Text | Interrupt | Playhead | Credit | Clock | Bye
-)
+ClientMessage = Hello | Audio | EndOfAudio | Text | Interrupt | Playhead | Credit | Clock | Bye
 ServerMessage = (
-    Welcome | Busy | Error | StateChange | Speech | Transcript | Answer | Audio | Video | TurnEnd
-    | Clock | Bye
+    Welcome
+    | Busy
+    | Error
+    | StateChange
+    | Speech
+    | Transcript
+    | Answer
+    | Audio
+    | Video
+    | TurnEnd
+    | Clock
+    | Bye
 )
 
 M = TypeVar("M", bound=Header)

@@ -11,7 +11,7 @@ from halfsecond import wire
 MAX_PICTURES = 50
 """Pictures that wait for credit; two seconds at 25 fps. Then the oldest goes."""
 MAX_MESSAGES = 2000
-"""Words and audio that wait for a client that takes nothing: far beyond what a turn may be ahead."""
+"""Words and audio that wait for a client that takes nothing; a turn is never this far ahead."""
 
 
 @dataclass

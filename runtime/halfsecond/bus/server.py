@@ -180,7 +180,10 @@ class Server:
     def _on_hello(self, identity: bytes, hello: wire.Hello) -> None:
         if hello.v != wire.PROTOCOL:
             raise WireError(f"protocol {hello.v} is not spoken here; this is {wire.PROTOCOL}")
-        if hello.audio_rate_hz not in AUDIO_RATES_HZ or not 1 <= hello.audio_channels <= MAX_CHANNELS:
+        if (
+            hello.audio_rate_hz not in AUDIO_RATES_HZ
+            or not 1 <= hello.audio_channels <= MAX_CHANNELS
+        ):
             raise WireError(
                 f"audio at {hello.audio_rate_hz} Hz in {hello.audio_channels} channels is not "
                 f"heard; it must be 8000 to 192000 Hz in 1 to {MAX_CHANNELS} channels"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -10,9 +11,11 @@ from halfsecond.cli.options import ConfigFile, JsonFlag
 from halfsecond.config import load
 from halfsecond.diagnosis import Finding, examine
 
-import msgspec
-
-MARKS = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "error": "[red]error[/red]"}
+MARKS = {
+    "ok": "[green]ok[/green]",
+    "warning": "[yellow]warning[/yellow]",
+    "error": "[red]error[/red]",
+}
 
 
 def doctor(config: ConfigFile = None, json: JsonFlag = False) -> None:

@@ -1,4 +1,4 @@
-"""`halfsecond talk`: a conversation in the terminal, with the microphone, a file or the keyboard."""
+"""`halfsecond talk`: a conversation in the terminal, by microphone, file or keyboard."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ async def _converse(client: Client) -> None:
 
 
 async def _send_microphone(client: Client) -> None:
-    blocks = open_microphone(rate_hz=RATE_HZ)
+    blocks = open_microphone()
     loop = asyncio.get_running_loop()
     while True:
         block = await loop.run_in_executor(None, next, blocks)
-        await client.send_audio(audio.pcm16_from_float(block))
+        await client.send_audio(audio.float_to_pcm16(block))
 
 
 async def _play(client: Client) -> None:
@@ -90,6 +90,4 @@ async def _play(client: Client) -> None:
             elif isinstance(event.message, wire.Answer):
                 console.print(f"[bold]answer:[/bold] {event.message.text}")
             elif isinstance(event.message, wire.Audio):
-                await asyncio.get_running_loop().run_in_executor(
-                    None, speaker.write, event.payload
-                )
+                await asyncio.get_running_loop().run_in_executor(None, speaker.write, event.payload)

@@ -114,7 +114,7 @@ def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
 
 def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
     tts = config.tts
-    open_voice = partial(openers.open_voice, tts, store.path(tts.model), config.language)
+    open_voice = partial(openers.open_voice, tts, store.path(tts.model))
     return TtsStage(open_voice, label=f"{tts.model} {tts.voice}".strip())
 
 

@@ -12,7 +12,7 @@ import zmq.asyncio
 
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ServerKeys
-from halfsecond.errors import HalfsecondError
+from halfsecond.errors import ConfigError, HalfsecondError
 from halfsecond.stages import codec
 from halfsecond.stages.local import LocalStage
 from halfsecond.stages.stage import Cancel, Stage
@@ -44,7 +44,11 @@ class StageHost:
         self._socket = sockets.router(self._context, max_message_bytes=MAX_MESSAGE_BYTES)
         if self._keys is not None:
             self._authenticator = self._keys.guard(self._context, self._socket)
-        bound = sockets.bind(self._socket, self._address, has_keys=self._keys is not None)
+        try:
+            bound = sockets.bind(self._socket, self._address, has_keys=self._keys is not None)
+        except ConfigError:
+            await self._release()
+            raise
         self._reader = asyncio.create_task(self._read())
         return bound
 
@@ -94,6 +98,9 @@ class StageHost:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
+        await self._release()
+
+    async def _release(self) -> None:
         await self._local.close()
         if self._keys is not None:
             self._authenticator.stop()

@@ -95,15 +95,15 @@ class LipSyncStage:
         elif request.action == "idle":
             yield driver.idle()
 
-    def _encode(self, frame: Frame, picture_format: PictureFormat) -> Picture:
+    def _encode(self, frame: Frame, encoding: PictureFormat) -> Picture:
         height, width = frame.image.shape[:2]
-        if picture_format == "rgb":
+        if encoding == "rgb":
             data = frame.image.tobytes()
         else:
             data = _jpeg(frame.image, self._jpeg_quality)
         return Picture(
             data=data,
-            format=picture_format,
+            format=encoding,
             width=width,
             height=height,
             pts_s=frame.pts_s,
@@ -122,13 +122,16 @@ class LipSyncStage:
             self._spare.close()
 
 
+def picture_format(video: str) -> PictureFormat:
+    """The encoding that a client asked for; JPEG unless it wants raw pictures."""
+    return "rgb" if video == "rgb" else "jpeg"
+
+
 def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     """image: (height, width, 3) RGB."""
     import cv2
 
-    is_encoded, data = cv2.imencode(
-        ".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    is_encoded, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not is_encoded:
         raise StageError(f"OpenCV could not encode a picture of shape {image.shape}")
     return data.tobytes()

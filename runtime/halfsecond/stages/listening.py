@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.audio import PcmResampler
+from halfsecond.audio import LiveResampler
 from halfsecond.config import TurnConfig, VadConfig
-from halfsecond.models.vad.segmenter import Segmenter, SpeechEvent
+from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig, SpeechEvent
 from halfsecond.stages.stage import Cancel, StageHandle
 from halfsecond.stages.vad import VadReply, VadRequest
 from halfsecond.timeline import Now
@@ -39,15 +39,19 @@ class Listener:
         self._session = session
         self._vad = vad
         self._now = now
-        self._resampler = PcmResampler(rate_hz, channels=channels)
+        self._resampler = LiveResampler(rate_hz=rate_hz, channels=channels)
         self._segmenter = Segmenter(
-            onset=thresholds.onset,
-            offset=thresholds.offset,
-            pause_s=turn.pause_s,
-            silence_s=turn.silence_s,
-            min_speech_s=turn.min_speech_s,
-            max_utterance_s=turn.max_utterance_s,
+            SegmenterConfig(
+                on_probability=thresholds.onset,
+                off_probability=thresholds.offset,
+                min_speech_s=turn.min_speech_s,
+                pause_s=turn.pause_s,
+                silence_s=turn.silence_s,
+                max_utterance_s=turn.max_utterance_s,
+            )
         )
+        closing_s = turn.silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
+        self._closing_silence = bytes(2 * channels * int(closing_s * rate_hz))
         self._audio: NDArray[np.float32] = np.zeros(0, np.float32)
         self._first_sample = 0
         self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -55,7 +59,7 @@ class Listener:
 
     async def hear(self, pcm: bytes) -> AsyncIterator[SpeechEvent]:
         """What the segmenter says about PCM s16le that follows what came before."""
-        samples = self._resampler.process(pcm)
+        samples = self._resampler.push(pcm)
         self._keep(samples)
         self._arrivals.append((self._first_sample + len(self._audio), self._now()))
         pending = np.concatenate([self._pending, samples])
@@ -69,9 +73,10 @@ class Listener:
                 for event in self._segmenter.push(probability):
                     yield event
 
-    def end(self) -> list[SpeechEvent]:
-        """No more audio follows: what is open is an utterance as it stands."""
-        return list(self._segmenter.flush())
+    async def end(self) -> AsyncIterator[SpeechEvent]:
+        """No more audio follows: silence is heard at once, so that what is open ends."""
+        async for event in self.hear(self._closing_silence):
+            yield event
 
     async def close(self) -> None:
         """Frees the VAD's state."""
@@ -91,10 +96,10 @@ class Listener:
         """Seconds of audio received so far."""
         return (self._first_sample + len(self._audio)) / RATE_HZ
 
-    def cut(self, start_sample: int, end_sample: int) -> NDArray[np.float32]:
-        """(n,) mono 16 kHz between two samples of the stream, as far as it is still kept."""
-        start = max(0, start_sample - self._first_sample)
-        return self._audio[start : max(start, end_sample - self._first_sample)].copy()
+    def since(self, from_sample: int) -> NDArray[np.float32]:
+        """(n,) mono 16 kHz from a sample of the stream on, as far as it is still kept."""
+        samples: NDArray[np.float32] = self._audio[max(0, from_sample - self._first_sample) :]
+        return samples.copy()
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""

@@ -5,9 +5,59 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfsecond.assets import asset
-from halfsecond.config import Config, FaceConfig, LlmConfig, TtsConfig
+from halfsecond.config import FaceConfig, TtsConfig
 from halfsecond.errors import ConfigError
+from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.driver import LipSync
-from halfsecond.models.llm.answerer import Answerer
-from halfsecond.models.llm.persona import Persona
 from halfsecond.models.tts.voice import Voice
+
+DEMO_PORTRAIT = "astronaut.png"
+DEMO_FACTS = "facts.txt"
+
+
+def open_voice(config: TtsConfig, directory: Path) -> Voice:
+    """The voice of `[tts]`."""
+    from halfsecond.models.tts import registry
+
+    return registry.open_voice(
+        config.model, directory, speaker=config.voice, threads=config.threads
+    )
+
+
+def open_driver(config: FaceConfig, models: Path) -> LipSync:
+    """The lip-sync driver of `[face]`, bound to its portrait.
+
+    Raises:
+        PortraitError: the picture cannot become a face.
+        ConfigError: Wav2Lip without a model file.
+    """
+    if config.driver == "wav2lip":
+        return _open_wav2lip(config, models)
+    from halfsecond.models.lipsync.mesh import MeshLipSync
+
+    return MeshLipSync(_open_portrait(config, models), fps=config.fps, seed=config.seed)
+
+
+def _open_portrait(config: FaceConfig, models: Path) -> Portrait:
+    from halfsecond.models.face.finder import FaceFinder
+    from halfsecond.models.face.portrait import load_portrait
+
+    picture = Path(config.portrait) if config.portrait else asset(DEMO_PORTRAIT)
+    finder = FaceFinder(models / "face_detector.onnx", models / "face_landmarks.onnx")
+    return load_portrait(picture, finder, size=(config.width, config.height))
+
+
+def _open_wav2lip(config: FaceConfig, models: Path) -> LipSync:
+    if not config.wav2lip:
+        raise ConfigError(
+            'face.driver = "wav2lip" needs face.wav2lip, the ONNX file of a Wav2Lip generator'
+        )
+    from halfsecond.models.lipsync.compositor import Compositor
+    from halfsecond.models.lipsync.expression import Expression
+    from halfsecond.models.lipsync.wav2lip import Wav2LipSync
+    from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
+
+    network = Wav2LipNetwork(Path(config.wav2lip), threads=config.threads)
+    portrait = _open_portrait(config, models)
+    compositor = Compositor(portrait, expression=Expression(seed=config.seed))
+    return Wav2LipSync(network, compositor, fps=config.fps)

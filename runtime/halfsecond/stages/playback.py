@@ -68,7 +68,8 @@ class Playback:
         if pts_s <= ahead_s:
             return
         await self._started.wait()
-        while (wait_s := pts_s - ahead_s - (self._now() - self._origin_s)) > 0:
+        while (wait_s := pts_s - ahead_s - (self._now() - self._origin_s)) > 0:  # noqa: ASYNC110
+            # A report may move the origin while this sleeps, so it looks again.
             await asyncio.sleep(wait_s)
 
     def heard_text(self) -> str:

@@ -17,7 +17,6 @@ from halfsecond.errors import StageError
 from halfsecond.stages import codec
 from halfsecond.stages.host import (
     CANCEL,
-    END,
     FAILURE,
     HEALTH,
     MAX_MESSAGE_BYTES,

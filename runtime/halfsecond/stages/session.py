@@ -24,7 +24,7 @@ from halfsecond.models.vad.segmenter import (
     SpeechStarted,
 )
 from halfsecond.stages.engines import Engines, sampling_of
-from halfsecond.stages.lipsync import LipSyncRequest
+from halfsecond.stages.lipsync import Action, LipSyncRequest, picture_format
 from halfsecond.stages.listening import Listener
 from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.stage import Cancel
@@ -66,7 +66,9 @@ class Session:
         self._state: wire.State = "idle"
         self._state_sent: tuple[wire.State, int] = ("idle", 0)
         self._turn: Turn | None = None
-        self._draft: _Draft | None = None
+        self._draft: Turn | None = None
+        """The turn that is made in secret while the visitor may still go on."""
+        self._from_sample = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
         self._listener = Listener(
@@ -145,7 +147,7 @@ class Session:
         while True:
             block = await self._blocks.get()
             if block is None:
-                for event in self._listener.end():
+                async for event in self._listener.end():
                     self._on_speech(event)
                 continue
             async for event in self._listener.hear(block):
@@ -154,13 +156,14 @@ class Session:
     def _on_speech(self, event: SpeechEvent) -> None:
         if isinstance(event, SpeechStarted):
             self._say_speech(is_speaking=True)
+            self._from_sample = event.from_sample
             if self._turn is not None and self._config.turn.can_interrupt:
                 self._stop_turn("interrupted")
             if self._turn is None:
                 self._set_state("listening")
         elif isinstance(event, SpeechPaused):
             if self._config.turn.is_speculative and self._turn is None:
-                self._begin_draft(event.start_sample, event.last_speech_sample)
+                self._begin_draft(event.last_sample)
         elif isinstance(event, SpeechResumed):
             self._drop_draft()
         elif isinstance(event, SpeechEnded):
@@ -178,29 +181,28 @@ class Session:
             )
         )
 
-    def _begin_draft(self, start_sample: int, last_speech_sample: int) -> None:
+    def _begin_draft(self, last_sample: int) -> None:
         """Runs ahead: the turn is made in secret until the visitor has surely finished."""
         self._drop_draft()
         turn = self._new_turn()
-        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_speech_sample))
+        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
         turn.timeline.mark("begun", self._now())
-        end_sample = int(self._listener.heard_s * 16_000)
-        self._draft = _Draft(turn, last_speech_sample)
-        self._start(self._run(turn, self._listener.cut(start_sample, end_sample)))
+        self._draft = turn
+        self._start(self._run(turn, self._listener.since(self._from_sample)))
 
     def _drop_draft(self) -> None:
         if self._draft is not None:
             METRICS.wasted_drafts.inc()
-            self._draft.turn.cancel()
+            self._draft.cancel()
             self._draft = None
 
     def _confirm(self, event: SpeechEnded) -> None:
         """The visitor has finished: the draft is shown, or a turn begins now."""
         if self._draft is None:
-            self._begin_draft(event.start_sample, event.last_speech_sample)
+            self._begin_draft(event.last_sample)
         draft, self._draft = self._draft, None
         if draft is not None:
-            self._reveal(draft.turn)
+            self._reveal(draft)
 
     # Turns.
 
@@ -332,9 +334,10 @@ class Session:
             with contextlib.suppress(HalfsecondError):  # the next answer will report it
                 await self._lipsync("idle")
 
-    async def _lipsync(self, action: Any) -> None:
-        picture_format = "rgb" if self._hello.video == "rgb" else "jpeg"
-        request = LipSyncRequest(session=self.name, action=action, format=picture_format)
+    async def _lipsync(self, action: Action) -> None:
+        request = LipSyncRequest(
+            session=self.name, action=action, format=picture_format(self._hello.video)
+        )
         async for picture in self._engines.lipsync.run(request, Cancel()):
             self.outbox.put(
                 wire.Video(
@@ -368,7 +371,7 @@ class Session:
         self.outbox.put(wire.Error(session=self.name, code=code, message=message))
 
     def _live_turns(self) -> list[Turn]:
-        return [t for t in (self._turn, self._draft.turn if self._draft else None) if t]
+        return [turn for turn in (self._turn, self._draft) if turn is not None]
 
     def _start(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
@@ -380,16 +383,6 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("session task failed", session=self.name, exc_info=error)
             self._say_error("internal", "the server failed on this session; see its log")
-
-
-class _Draft:
-    """A turn that is made in secret."""
-
-    __slots__ = ("last_speech_sample", "turn")
-
-    def __init__(self, turn: Turn, last_speech_sample: int) -> None:
-        self.turn = turn
-        self.last_speech_sample = last_speech_sample
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -64,7 +64,7 @@ class Stage(Protocol, Generic[RequestIn, ReplyOut]):
     def close(self) -> None: ...
 
 
-class StageHandle(Protocol, Generic[Request, Reply]):
+class StageHandle(Protocol, Generic[RequestIn, ReplyOut]):
     """A stage as a turn calls it, from the event loop; local or remote."""
 
     @property
@@ -72,7 +72,7 @@ class StageHandle(Protocol, Generic[Request, Reply]):
 
     async def open(self) -> None: ...
 
-    def run(self, request: Request, cancel: Cancel) -> AsyncIterator[Reply]:
+    def run(self, request: RequestIn, cancel: Cancel) -> AsyncIterator[ReplyOut]:
         """The replies in order. Leaving the iteration early cancels the request.
 
         Raises:

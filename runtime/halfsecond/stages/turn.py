@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,14 @@ import soxr
 from numpy.typing import NDArray
 
 from halfsecond import wire
-from halfsecond.audio import pcm16_from_float
+from halfsecond.audio import float_to_pcm16
+from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
-from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
 from halfsecond.stages.asr import AsrRequest
 from halfsecond.stages.engines import Engines
-from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, PictureFormat
+from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.playback import Playback
 from halfsecond.stages.stage import Cancel
@@ -182,11 +183,13 @@ class Turn:
         )
         self._seq.answer += 1
         self._emit(caption)
-        pcm = pcm16_from_float(chunk.samples)
+        pcm = float_to_pcm16(chunk.samples)
         step = int(PACKET_S * SPEECH_RATE_HZ) * 2
         for start in range(0, len(pcm), step):
             at_s = pts_s + start / 2 / SPEECH_RATE_HZ
-            self._emit(wire.Audio(**self._envelope(at_s, self._seq.audio)), pcm[start : start + step])
+            self._emit(
+                wire.Audio(**self._envelope(at_s, self._seq.audio)), pcm[start : start + step]
+            )
             self._seq.audio += 1
 
     async def _animate(self) -> None:
@@ -219,7 +222,7 @@ class Turn:
             action=action,
             samples=np.zeros(0, np.float32) if samples is None else samples,
             phones=list(phones),
-            format=_picture_format(settings.video),
+            format=picture_format(settings.video),
         )
         with self.timeline.span("lipsync", action, now=self.now):
             pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)
@@ -270,10 +273,6 @@ class Turn:
         self.timeline.mark(name, self.now())
 
 
-def _picture_format(video: wire.VideoFormat) -> PictureFormat:
-    return "rgb" if video == "rgb" else "jpeg"
-
-
 def _pieces(
     samples: NDArray[np.float32], *, is_first: bool
 ) -> list[tuple[int, NDArray[np.float32]]]:
@@ -282,7 +281,7 @@ def _pieces(
     while cuts[-1] < len(samples):
         length_s = FIRST_FEED_S if is_first and len(cuts) == 1 else FEED_S
         cuts.append(cuts[-1] + int(length_s * SPEECH_RATE_HZ))
-    return [(start, samples[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [(start, samples[start:end]) for start, end in pairwise(cuts)]
 
 
 async def _all_or_none(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:

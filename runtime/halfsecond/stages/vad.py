@@ -56,7 +56,7 @@ class VadStage:
         vad = self._sessions.get(request.session)
         if vad is None:
             vad = self._sessions[request.session] = self._load()
-        yield VadReply([float(p) for p in vad.process(request.samples)])
+        yield VadReply(vad.push(request.samples))
 
     def health(self) -> str:
         return f"{self._model.name}, {len(self._sessions) - 1} sessions"
