@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -23,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from halfsecond.catalog import ModelEntry
+from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.store import Condition, Store
 
@@ -40,11 +42,10 @@ Home = Annotated[
         "--home", help="Where models are kept; by default HALFSECOND_HOME or as installed."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command("list")
-def list_models(home: Home = None, as_json: AsJson = False) -> None:
+def list_models(home: Home = None, as_json: JsonFlag = False) -> None:
     """Show every model of the catalog: stage, size, licence, and whether it is here."""
     store = Store.default(home)
     conditions = [store.condition(name) for name in store.catalog.models]
@@ -87,7 +88,7 @@ def fetch(
         typer.Argument(help=f"Models or profiles; without any, the profile {DEFAULT_PROFILE}."),
     ] = None,
     home: Home = None,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
     accept_licence: Annotated[
         list[str] | None,
         typer.Option("--accept-licence", metavar="NAME", help="Accept the licence of this model."),
@@ -142,7 +143,7 @@ def verify(
         typer.Argument(help="Models or profiles; without any, all that are here."),
     ] = None,
     home: Home = None,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Hash every file again; exits with 1 if a model is missing or not what it should be."""
     store = Store.default(home)
@@ -156,7 +157,7 @@ def verify(
         console.print(f"No models in {store.home}; run `halfsecond models fetch`")
     else:
         for condition in conditions:
-            detail = f": {condition.detail}" if condition.detail else ""
+            detail = escape(f": {condition.detail}") if condition.detail else ""
             console.print(f"{condition.name} {_coloured(condition.state)}{detail}", soft_wrap=True)
     if any(condition.state != "fetched" for condition in conditions):
         raise typer.Exit(1)
@@ -185,7 +186,7 @@ class ProgressBars:
             self._task = None
 
     def note(self, message: str) -> None:
-        self._bars.console.print(message, highlight=False, soft_wrap=True)
+        self._bars.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -203,9 +204,9 @@ def _progress_bars(console: Console) -> Iterator[ProgressBars]:
 
 def _show_licence(console: Console, name: str, entry: ModelEntry) -> None:
     console.print(
-        f"[bold]{name}[/bold] ({entry.title}): {entry.licence}, {entry.licence_url}. "
-        f"{entry.notice}",
+        f"{name} ({entry.title}): {entry.licence}, {entry.licence_url}. {entry.notice}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
 

@@ -106,7 +106,6 @@ class ModelFetcher:
         with exclusive(self._store.work_dir / "lock", on_wait=self._tell_wait):
             shutil.rmtree(self._staging_root, ignore_errors=True)
             fetched = [self._fetch_one(name) for name in chosen]
-            shutil.rmtree(self._staging_root, ignore_errors=True)
             self._archives.clear()
         return fetched
 

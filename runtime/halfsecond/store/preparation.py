@@ -1,12 +1,13 @@
 """Preparing fetched files, through whatever package offers preparers.
 
-An entry point of the group `halfsecond.preparers` names a module with `PREPARERS` (functions by
+An entry point of the group `halfsecond.preparers` lies in a module with `PREPARERS` (functions by
 name that take a request) and `PrepareRequest(sources, target, options)`. The runtime imports it
 only when an entry asks to be prepared.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -33,7 +34,7 @@ def load_preparer(preparation: Preparation) -> LoadedPreparer:
     known: list[str] = []
     for point in metadata.entry_points(group=GROUP):
         try:
-            module = point.load()
+            module = importlib.import_module(point.module)
         except ImportError as error:
             raise _not_installed(preparation, str(error)) from error
         known += module.PREPARERS

@@ -309,7 +309,7 @@ def test_a_fetch_that_is_killed_while_it_prepares_leaves_nothing_that_is_trusted
     fetch(store, "m")
     assert (store.path("m") / "model.bin").read_bytes() == WEIGHTS
     assert file_server.requests == []  # The verified download was still there.
-    assert not (store.work_dir / "staging").exists()
+    assert not list((store.work_dir / "staging").iterdir())
 
 
 def test_two_fetches_at_once_download_once(stores: Any, file_server: Any) -> None:
@@ -446,6 +446,18 @@ def test_a_newer_preparer_prepares_again(stores: Any, file_server: Any) -> None:
     [same] = ModelFetcher(store, find_preparer=Doubler(1).find).fetch(["m"])
     [newer] = ModelFetcher(store, find_preparer=Doubler(2).find).fetch(["m"])
     assert (same.outcome, newer.outcome) == ("already there", "fetched")
+
+
+def test_a_model_that_the_catalog_prepares_in_another_way_is_outdated(
+    stores: Any, file_server: Any
+) -> None:
+    store = prepared_store(stores, file_server)
+    ModelFetcher(store, find_preparer=Doubler().find).fetch(["m"])
+    preparation = Preparation(name="double", options={"as": "two.bin"})
+    store = stores.model("m", *store.catalog.entry("m").files, prepare=preparation)
+    assert store.condition("m").state == "outdated"
+    ModelFetcher(store, find_preparer=Doubler().find).fetch(["m"])
+    assert (store.path("m") / "two.bin").read_bytes() == WEIGHTS * 2
 
 
 def test_a_missing_preparer_is_said_before_anything_is_downloaded(
