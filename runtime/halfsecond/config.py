@@ -104,6 +104,9 @@ class PersonaConfig(Section, frozen=True, kw_only=True):
     """A page of facts, one a line."""
     facts_file: str = ""
     """A text file of facts instead, relative to the config file."""
+    layout: Literal["lines", "page"] = "lines"
+    """Whether the facts that fit stand beside each question, or the whole page before all of them.
+    Models below about a billion parameters need "lines"."""
     unknown_answer: str = ""
     """What is said when the facts do not hold the answer; empty takes the built-in sentence."""
     history_turns: int = 4

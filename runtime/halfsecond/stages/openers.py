@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfsecond.assets import asset
-from halfsecond.config import FaceConfig, TtsConfig
+from halfsecond.config import Config, FaceConfig, LlmConfig, TtsConfig
 from halfsecond.errors import ConfigError
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.driver import LipSync
+from halfsecond.models.llm.answerer import Answerer
+from halfsecond.models.llm.facts import FactsPage
+from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Persona
 from halfsecond.models.tts.voice import Voice
 
 DEMO_PORTRAIT = "astronaut.png"
@@ -61,3 +64,35 @@ def _open_wav2lip(config: FaceConfig, models: Path) -> LipSync:
     portrait = _open_portrait(config, models)
     compositor = Compositor(portrait, expression=Expression(seed=config.seed))
     return Wav2LipSync(network, compositor, fps=config.fps)
+
+
+def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:
+    """The answerer of `[llm]`; `directory` holds the model of a local one."""
+    from halfsecond.models.llm.ctranslate2_llm import CTranslate2Answerer
+
+    assert directory is not None
+    return CTranslate2Answerer(directory, threads=config.threads)
+
+
+def open_persona(config: Config) -> Persona:
+    """The persona of `[persona]`, with the demonstration's facts where the config has none.
+
+    Raises:
+        ConfigError: the file of facts cannot be read.
+    """
+    wanted = config.persona
+    facts = wanted.facts or _read_facts(Path(wanted.facts_file or asset(DEMO_FACTS)))
+    return Persona(
+        system=wanted.system,
+        facts=FactsPage.parse(facts),
+        unknown_answer=wanted.unknown_answer or UNKNOWN_ANSWER,
+        layout=wanted.layout,
+        history_turns=wanted.history_turns,
+    )
+
+
+def _read_facts(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"persona.facts_file {path} cannot be read: {error}") from error

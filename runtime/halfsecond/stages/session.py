@@ -15,7 +15,7 @@ from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
 from halfsecond.metrics import METRICS
 from halfsecond.models.llm.answerer import Message
-from halfsecond.models.llm.persona import Persona, build_messages, build_prefill
+from halfsecond.models.llm.persona import Persona, build_messages, opening
 from halfsecond.models.vad.segmenter import (
     SpeechEnded,
     SpeechEvent,
@@ -315,7 +315,7 @@ class Session:
         self._history = self._history[-keep:] if keep else []
 
     async def _prefill(self) -> None:
-        messages = list(build_prefill(self._persona, self._history))
+        messages = list(opening(self._persona, self._history))
         request = LlmRequest(messages, sampling_of(self._config), is_prefill=True)
         with contextlib.suppress(HalfsecondError):  # the answer itself will report it
             async for _ in self._engines.llm.run(request, Cancel()):

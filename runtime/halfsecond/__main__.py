@@ -1,0 +1,5 @@
+"""`python -m halfsecond`."""
+
+from halfsecond.cli import main
+
+main()
