@@ -190,7 +190,9 @@ def checkout_engines(package: Path | None = None) -> Path | None:
     return engines if (engines / "models.toml").is_file() else None
 
 
-def default_catalog_path(environment: Mapping[str, str] | None = None) -> Path:
+def default_catalog_path(
+    environment: Mapping[str, str] | None = None, package: Path | None = None
+) -> Path:
     """Returns the catalog to use.
 
     HALFSECOND_CATALOG if set (mirrors and models of one's own); else the one that belongs to this
@@ -199,7 +201,7 @@ def default_catalog_path(environment: Mapping[str, str] | None = None) -> Path:
     chosen = (os.environ if environment is None else environment).get(CATALOG_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    package = Path(__file__).resolve().parent
+    package = package or Path(__file__).resolve().parent
     beside = package / "models.toml"
     if beside.is_file():
         return beside

@@ -16,6 +16,7 @@ from halfsecond.catalog import (
     OwnFile,
     UrlFile,
     WheelMember,
+    checkout_engines,
     default_catalog,
     default_catalog_path,
     load_catalog,
@@ -121,6 +122,25 @@ def test_a_catalog_of_ones_own_can_be_named(tmp_path: Path) -> None:
     path = write_catalog(tmp_path, MODEL)
     assert default_catalog_path({"HALFSECOND_CATALOG": str(path)}) == path
     assert isinstance(load_catalog(path), Catalog)
+
+
+def test_the_catalog_of_a_wheel_lies_beside_the_package(tmp_path: Path) -> None:
+    package = tmp_path / "site-packages/halfsecond"
+    package.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="reinstall halfsecond"):
+        default_catalog_path({}, package)
+    (package / "models.toml").touch()
+    assert default_catalog_path({}, package) == package / "models.toml"
+    assert checkout_engines(package) is None
+
+
+def test_the_catalog_of_a_checkout_lies_in_engines(tmp_path: Path) -> None:
+    package = tmp_path / "runtime/halfsecond"
+    package.mkdir(parents=True)
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines/models.toml").touch()
+    assert default_catalog_path({}, package) == tmp_path / "engines/models.toml"
+    assert checkout_engines(package) == tmp_path / "engines"
 
 
 @pytest.mark.parametrize(

@@ -122,18 +122,16 @@ def fetch(
     console = Console(stderr=as_json)
     for name in chosen:
         _show_licence(console, name, store.catalog.entry(name))
+    fetched = []
     with _progress_bars(console) as progress:
-        fetched = ModelFetcher(store, options, progress=progress).fetch(chosen)
+        for model in ModelFetcher(store, options, progress=progress).fetch_each(chosen):
+            fetched.append(model)
+            timing = f" in {model.duration_s:.1f} s" if model.outcome == "fetched" else ""
+            progress.note(f"{model.name}: {model.outcome}, {model.size_bytes / 1e6:.0f} MB{timing}")
     if as_json:
         _print_json({"home": str(store.home), "models": fetched})
-        return
-    for model in fetched:
-        timing = f" in {model.duration_s:.1f} s" if model.outcome == "fetched" else ""
-        console.print(
-            f"{model.name}: {model.outcome}, {model.size_bytes / 1e6:.0f} MB{timing}",
-            highlight=False,
-        )
-    console.print(f"Models are in {store.home / 'models'}", highlight=False)
+    else:
+        console.print(f"Models are in {store.home / 'models'}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,8 +28,8 @@ from halfsecond.store.preparation import LoadedPreparer, load_preparer
 from halfsecond.store.progress import FetchProgress, SilentProgress
 from halfsecond.store.shelf import Store
 
-# Fetched files, prepared files and the preparer's own copies can be there at once.
-_ROOM_FACTOR = 2.5
+# The package, the file out of it and what is prepared from that can be there at once.
+_ROOM_FACTOR = 3.0
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,19 @@ class ModelFetcher:
 
         Raises ConfigError, LicenceError or FetchError before or at the first that fails.
         """
+        return list(self.fetch_each(names))
+
+    def fetch_each(self, names: Iterable[str]) -> Iterator[FetchedModel]:
+        """The same as `fetch`, telling of each model when it is there."""
         chosen = self._store.catalog.expand(names)
         self._check_own_files(chosen)
         self._check_licences(chosen)
+        self._check_home()
         with exclusive(self._store.work_dir / "lock", on_wait=self._tell_wait):
             shutil.rmtree(self._staging_root, ignore_errors=True)
-            fetched = [self._fetch_one(name) for name in chosen]
+            for name in chosen:
+                yield self._fetch_one(name)
             self._archives.clear()
-        return fetched
 
     @property
     def _staging_root(self) -> Path:
@@ -165,8 +170,16 @@ class ModelFetcher:
         manifest = self._store.manifest(name)
         return manifest is not None and manifest.preparer_revision == preparer.revision
 
+    def _check_home(self) -> None:
+        try:
+            self._store.work_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FetchError(
+                f"{self._store.home} cannot be written ({error.strerror}); "
+                "choose another directory with --home or HALFSECOND_HOME"
+            ) from error
+
     def _check_room(self, name: str, entry: ModelEntry) -> None:
-        self._store.home.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._store.home).free
         needed = int(entry.download_bytes * _ROOM_FACTOR)
         if free < needed:

@@ -405,6 +405,16 @@ def test_too_little_room_is_said_before_anything_is_downloaded(
     assert file_server.requests == []
 
 
+def test_a_home_that_cannot_be_written_is_said_with_the_remedy(
+    stores: Any, file_server: Any
+) -> None:
+    source = file_server.add("model.bin", WEIGHTS)
+    stores.home.write_text("a file, not a directory")
+    store = stores.model("m", stores.file("model.bin", WEIGHTS, source))
+    with pytest.raises(FetchError, match=r"cannot be written.*--home or HALFSECOND_HOME"):
+        fetch(store, "m")
+
+
 class Doubler:
     """A preparer that writes its source twice, and a manifest as the exporters' preparers do."""
 
