@@ -14,6 +14,8 @@ from halfsecond.models.tts.english import EnglishPhonemizer
 from halfsecond.models.tts.normalize import chinese_text
 
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]+(?:[ '’&./-]+[A-Za-zÀ-ÿ]+)*")
+_STRONG_STOP = re.compile(r"(?:(?<![^ ˈˌ])|(?<![s ˈˌ])(?=.[ɹljw]?[ˈˌ]))([ptk])")
+"""A voiceless stop that begins a word or a stressed syllable, but not after s."""
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -36,7 +38,7 @@ class ChinesePhonemizer:
         at = 0
         text = chinese_text(text)
         for match in _LATIN.finditer(text):
-            parts += [self._han(text[at : match.start()]), self._english(match.group())]
+            parts += [self._han(text[at : match.start()]), _aspirated(self._english(match.group()))]
             at = match.end()
         parts.append(self._han(text[at:]))
         return re.sub(r" +(?=[,.;:!?])", "", " ".join(part for part in parts if part))
@@ -56,6 +58,14 @@ class ChinesePhonemizer:
         except ValueError:
             return False
         return True
+
+
+def _aspirated(phonemes: str) -> str:
+    """English phonemes with the breath of p, t and k written out.
+
+    Chinese tells p from b by that breath alone, so a speaker of Chinese would say "Tom" as "dom".
+    """
+    return _STRONG_STOP.sub(r"\1ʰ", phonemes.replace("T", "t"))
 
 
 def _load_misaki() -> Callable[[str], str]:

@@ -63,7 +63,7 @@ class HibariVoice:
         if self._has_durations:
             self._outputs.append("durations")
         self._phonemize = EnglishPhonemizer(is_british=is_british)
-        self._seed = seed
+        self._noise = _Noise(seed)
         self._gain = 1.0
         reference, _ = self._synthesize(self._phonemize(_REFERENCE), speed=1.0)
         self._gain = gain_for(reference)
@@ -92,13 +92,38 @@ class HibariVoice:
         inputs = {"ids": np.array(ids, np.int64), "speed": np.array([speed], np.float32)}
         outputs = self._session.run(self._outputs, inputs)
         lh, theta, ln, lr, phi, f0 = (part[0] for part in outputs[:6])
-        noise = np.random.default_rng(self._seed)
-        samples = amplified(dsp.synth(lh, theta, ln, lr, phi, f0, noise), self._gain)
+        samples = amplified(dsp.synth(lh, theta, ln, lr, phi, f0, self._noise), self._gain)
         if not self._has_durations:
             return samples, ()
         durations_s = outputs[6].reshape(-1) * FRAME_S
         phones = phones_from_durations(symbols, durations_s, shift_s=-_AHEAD_S)
         return samples, settle(phones, samples)
+
+
+class _Noise:
+    """Stands in for a random generator: every clause starts with the same noise, drawn once.
+
+    Drawing it takes a third of the signal processing.
+    """
+
+    _PREPARED = 601 * 2 * 800
+    """Enough for 10 s of speech (601 complex bins in 800 frames), as 3.8 MB."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._values = self._draw(self._PREPARED)
+
+    def standard_normal(
+        self, shape: tuple[int, int], dtype: type[np.float32]
+    ) -> NDArray[np.float32]:
+        """What `numpy.random.Generator.standard_normal` gives; the caller may overwrite it."""
+        count = shape[0] * shape[1]
+        is_prepared = count <= self._PREPARED
+        values = self._values[:count].copy() if is_prepared else self._draw(count)
+        return values.reshape(shape).astype(dtype, copy=False)
+
+    def _draw(self, count: int) -> NDArray[np.float32]:
+        return np.random.default_rng(self._seed).standard_normal(count, dtype=np.float32)
 
 
 def open_hibari(directory: Path, speaker: str, *, threads: int, seed: int) -> HibariVoice:

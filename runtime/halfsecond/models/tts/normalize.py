@@ -82,7 +82,7 @@ _PHRASES = (
     (re.compile(r"\be\.g\.,?", re.IGNORECASE), "for example,"),
     (re.compile(r"\bi\.e\.,?", re.IGNORECASE), "that is,"),
     (re.compile(r"\betc\."), "et cetera."),
-    (re.compile(r"(?<=\d)\s?([ap]m|:\d\d)\s?[-–]\s?(?=\d)", re.IGNORECASE), r" \1 to "),
+    (re.compile(r"(?<=\d)(\s?[ap]m|:\d\d)\s?[-–]\s?(?=\d)", re.IGNORECASE), r"\1 to "),
     (re.compile(r"(?<=\w)\s?&\s?(?=\w)"), " and "),
     (re.compile(r"\b(\d+)\s?[xX]\s?(?=\d)"), r"\1 by "),
     (re.compile(r"(?<=\d)\s?°(?=\s*[,.;!?]|\s*$)"), " degrees"),
@@ -157,7 +157,7 @@ def chinese_text(text: str) -> str:
     )
     text = _HAN_DATE.sub(lambda m: f"{m.group(1)}年{int(m.group(2))}月{int(m.group(3))}日", text)
     text = _HAN_TIME.sub(_han_time, text)
-    text = re.sub(r"(?<=\d)\s?°\s?C", "摄氏度", text).replace("℃", "摄氏度")
+    text = re.sub(r"(?<=\d)\s?°\s?C", "度", text).replace("℃", "度").replace("℉", "华氏度")
     text = _HAN_UNIT.sub(lambda match: _HAN_UNITS[match.group(1)], text)
     text = _HAN_PHONE.sub(lambda m: "".join(_DIGITS_HAN.get(c, "，") for c in m.group()), text)
     text = _PERCENT_RANGE.sub(r"\1%到\2%", text)
