@@ -144,15 +144,16 @@ class _Graph:
         return self.batch_norm(name, result, outputs) if self.keeps_batch_norm else result
 
     def batch_norm(self, name: str, source: str, channels: int) -> str:
-        ones, zeros = np.ones(channels), np.zeros(channels)
+        spread = self.rng.uniform(0.8, 1.2, channels)
+        shift = self.rng.normal(0.0, 0.05, channels)
         return self.node(
             "BatchNormalization",
             [
                 source,
-                self.constant(f"{name}.gamma", ones),
-                self.constant(f"{name}.beta", zeros),
-                self.constant(f"{name}.mean", zeros),
-                self.constant(f"{name}.variance", ones),
+                self.constant(f"{name}.gamma", spread),
+                self.constant(f"{name}.beta", shift),
+                self.constant(f"{name}.mean", shift),
+                self.constant(f"{name}.variance", spread**2),
             ],
             f"{name}.norm",
         )

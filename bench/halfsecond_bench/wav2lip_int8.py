@@ -49,7 +49,8 @@ def write_int8(source: Path, target: Path, *, reader: CalibrationReader | None =
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     rewritten = target.with_suffix(".rewritten.onnx")
-    onnx.save(replace_transposed_convolutions(onnx.load(str(source))), str(rewritten))
+    model = fold_batch_norm(onnx.load(str(source)))
+    onnx.save(replace_transposed_convolutions(model), str(rewritten))
     try:
         quantize_static(
             rewritten,
@@ -62,6 +63,37 @@ def write_int8(source: Path, target: Path, *, reader: CalibrationReader | None =
         )
     finally:
         rewritten.unlink()
+
+
+def fold_batch_norm(model: Any) -> Any:
+    """The same ONNX model with normalisation inside the convolutions before it; in place.
+
+    Exporters fold it into Conv but leave it behind ConvTranspose.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    weights = {w.name: w for w in graph.initializer}
+    makers = {n.output[0]: n for n in graph.node if n.op_type in ("Conv", "ConvTranspose")}
+    for norm in [n for n in graph.node if n.op_type == "BatchNormalization"]:
+        maker = makers.get(norm.input[0])
+        if maker is None or len(maker.input) < 3:
+            continue
+        gamma, beta, mean, variance, kernel, bias = (
+            numpy_helper.to_array(weights[name]) for name in (*norm.input[1:5], *maker.input[1:3])
+        )
+        epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
+        factor = gamma / np.sqrt(variance + np.float32(epsilon))
+        outputs = (1, -1, 1, 1) if maker.op_type == "ConvTranspose" else (-1, 1, 1, 1)
+        folded = kernel * factor.reshape(outputs), (bias - mean) * factor + beta
+        for name, values in zip(maker.input[1:3], folded, strict=True):
+            weights[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
+        maker.output[0] = norm.output[0]
+        graph.node.remove(norm)
+    used = {name for node in graph.node for name in node.input}
+    for weight in [w for w in graph.initializer if w.name not in used]:
+        graph.initializer.remove(weight)
+    return model
 
 
 def replace_transposed_convolutions(model: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,8 @@ def main() -> None:
         )
         decibels = 20 * np.log10(np.maximum(1e-5, basis @ np.abs(spectrum))) - 20
         spectrograms[str(length)] = np.clip(8 * (decibels + 100) / 100 - 4, -4, 4)
-    np.savez_compressed(REFERENCE, **{k: np.float32(v) for k, v in spectrograms.items()})
+    singles: dict[str, Any] = {k: np.float32(v) for k, v in spectrograms.items()}
+    np.savez_compressed(REFERENCE, **singles)
 
 
 if __name__ == "__main__":

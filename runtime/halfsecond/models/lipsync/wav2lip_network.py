@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.errors import UnsupportedModelError
+from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.mel import MEL_BANDS, WINDOW_STEPS
-from halfsecond.models.sessions import CPU, open_session
+from halfsecond.models.sessions import CPU, Session, open_session
 
 EXPECTED = (
     f"inputs (N, 1, {MEL_BANDS}, {WINDOW_STEPS}) for the sound and (N, 6, S, S) for the face, "
@@ -43,7 +43,7 @@ class Wav2LipNetwork:
 
     def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
         self._path = path
-        self._session = open_session(path, threads=threads, providers=providers)
+        self._session = _open_own(path, threads, providers)
         inputs = [
             _Input(i.name, tuple(i.shape), _NUMBER_TYPES.get(i.type))
             for i in self._session.get_inputs()
@@ -116,6 +116,21 @@ class Wav2LipNetwork:
             f"{self._path} is not a Wav2Lip generator: it has {found}; expected {EXPECTED}. "
             "Export the generator (not the discriminator or SyncNet) with fixed picture sizes"
         )
+
+
+def _open_own(path: Path, threads: int, providers: Sequence[str]) -> Session:
+    """As `open_session`, for a file that is the user's own and no model of the catalog."""
+    try:
+        return open_session(path, threads=threads, providers=providers)
+    except ModelMissingError as error:
+        raise ModelMissingError(
+            f"no Wav2Lip file at {path}; give the path of your generator as ONNX"
+        ) from error
+    except ModelCorruptError as error:
+        raise ModelCorruptError(
+            f"{path} cannot be read as an ONNX model ({error.__cause__}); export your Wav2Lip "
+            "generator again, or copy the file again"
+        ) from error
 
 
 def face_input(crop: NDArray[np.uint8], patch_px: int) -> NDArray[np.float32]:

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
+from halfsecond_bench.wav2lip_file import random_inputs, write_echo, write_wav2lip
+
+
+@pytest.mark.parametrize("side", [96, 192, 256, 288])
+def test_the_side_of_the_pictures_is_read_from_the_file(tmp_path: Path, side: int) -> None:
+    write_echo(tmp_path / "echo.onnx", patch_px=side)
+    network = Wav2LipNetwork(tmp_path / "echo.onnx")
+    assert network.patch_px == side
+    sound = np.full((3, 1, 80, 16), -4, np.float32)
+    crop = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
+    drawn = network.draw(sound, face_input(crop, side))
+    np.testing.assert_array_equal(drawn, np.stack([crop] * 3))
+
+
+def test_the_network_sees_blue_first_and_no_lower_half() -> None:
+    crop = np.zeros((40, 60, 3), np.uint8)
+    crop[..., 0] = 255  # red
+    face = face_input(crop, 96)
+    assert face.shape == (6, 96, 96)
+    assert [float(channel[:48].mean()) for channel in face] == [0, 0, 1, 0, 0, 1]
+    assert [float(channel[48:].mean()) for channel in face] == [0, 0, 0, 0, 0, 1]
+
+
+def test_the_published_network_answers_the_sound(tmp_path: Path) -> None:
+    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    network = Wav2LipNetwork(tmp_path / "w.onnx")
+    inputs = random_inputs(2)
+    face = inputs["face_sequences"][0]
+    drawn = network.draw(inputs["audio_sequences"], face)
+    again = network.draw(inputs["audio_sequences"][[0, 0]], face)
+    assert np.abs(drawn[0].astype(int) - drawn[1]).max() > 2
+    np.testing.assert_array_equal(again[0], again[1])
+
+
+def test_a_file_with_a_fixed_batch_draws_any_number_of_frames(tmp_path: Path) -> None:
+    write_echo(tmp_path / "open.onnx", depth=0.9)
+    write_echo(tmp_path / "fixed.onnx", depth=0.9, batch=4)
+    sound = random_inputs(6)["audio_sequences"]
+    face = random_inputs(1)["face_sequences"][0]
+    fixed = Wav2LipNetwork(tmp_path / "fixed.onnx").draw(sound, face)
+    np.testing.assert_array_equal(fixed, Wav2LipNetwork(tmp_path / "open.onnx").draw(sound, face))
+
+
+def _with_shape(name: str, shape: list[Any]) -> Callable[[Any], None]:
+    def change(model: Any) -> None:
+        _keep_only_slice(model)
+        for value in model.graph.input:
+            if value.name == name:
+                value.CopyFrom(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+
+    return change
+
+
+def _keep_only_slice(model: Any) -> None:
+    del model.graph.node[1:]
+    model.graph.node[0].output[0] = "faces"
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _without_sound(model: Any) -> None:
+    _keep_only_slice(model)
+    del model.graph.input[0]
+
+
+def _with_two_channels(model: Any) -> None:
+    _keep_only_slice(model)
+    last = next(w for w in model.graph.initializer if w.name == "last")
+    last.CopyFrom(onnx.numpy_helper.from_array(np.array([5]), "last"))
+
+
+BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
+    "sound of another length": (_with_shape("audio_sequences", ["N", 1, 80, 20]), "80, 20"),
+    "faces of three channels": (_with_shape("face_sequences", ["N", 3, 96, 96]), "3, 96, 96"),
+    "pictures that are no squares": (_with_shape("face_sequences", ["N", 6, 96, 64]), "96, 64"),
+    "pictures of open size": (_with_shape("face_sequences", ["N", 6, "h", "w"]), "'h', 'w'"),
+    "no sound": (_without_sound, "inputs face_sequences"),
+    "two channels out": (_with_two_channels, r"output of \[1, 2, 96, 96\]"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_model_of_another_shape_is_refused_with_what_was_found(
+    tmp_path: Path, fault: str
+) -> None:
+    path = tmp_path / "other.onnx"
+    write_echo(path, depth=0.5)
+    model = onnx.load(str(path))
+    change, found = BROKEN[fault]
+    change(model)
+    onnx.save(model, str(path))
+    with pytest.raises(UnsupportedModelError, match=found) as refusal:
+        Wav2LipNetwork(path)
+    assert "expected inputs (N, 1, 80, 16) for the sound and (N, 6, S, S)" in str(refusal.value)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.onnx"
+    write_wav2lip(path, width=0.125)
+    path.write_bytes(path.read_bytes()[:-5_000])
+    with pytest.raises(ModelCorruptError, match=r"cut\.onnx cannot be read"):
+        Wav2LipNetwork(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError, match=r"nothing\.onnx"):
+        Wav2LipNetwork(tmp_path / "nothing.onnx")
