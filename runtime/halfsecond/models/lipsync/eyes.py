@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
+from halfsecond.models.lipsync.snap import best_path
 from halfsecond.models.lipsync.warp import sample
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 STAGES = 10
 """A blink lasts some seven frames: more stages than these are not told apart."""
-SKIN_ABOVE = 0.11
-"""Height of the lid skin that stretches over the eye, in eye distances."""
-LASHES = 0.030
-"""Height of the lash band that moves with the lid, in eye distances."""
+SKIN_ABOVE = 0.14
+"""Height of the lid skin that unfolds over the eye, in eye distances; less under low brows."""
+LASHES = (0.012, 0.026, 0.055)
+"""Least, usual and greatest height of the lashes above the lid's edge, in eye distances."""
+FLOOR_BELOW = 0.018
+"""The lower lid's edge below its landmarks, in eye distances."""
+SOFT_PX = 0.9
+"""Half the width of the edge between lid and eye."""
 
 
 class Eyes:
@@ -26,8 +32,8 @@ class Eyes:
 
     def __init__(self, portrait: Portrait) -> None:
         self._eyes = [
-            _render(portrait, points.LEFT_LID_UPPER, points.LEFT_LID_LOWER),
-            _render(portrait, points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER),
+            _render(portrait, points.LEFT_LID_UPPER, points.LEFT_LID_LOWER, points.LEFT_BROW),
+            _render(portrait, points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER, points.RIGHT_BROW),
         ]
 
     def close(self, frame: NDArray[np.uint8], blink: float) -> None:
@@ -40,7 +46,7 @@ class Eyes:
 
 
 def _render(
-    portrait: Portrait, upper: Sequence[int], lower: Sequence[int]
+    portrait: Portrait, upper: Sequence[int], lower: Sequence[int], brow: Sequence[int]
 ) -> tuple[tuple[slice, slice], list[NDArray[np.uint8]]]:
     """The window of one eye in the picture, and what it shows at each stage."""
     eye = portrait.eye_distance_px
@@ -48,20 +54,63 @@ def _render(
     frame = _EyeFrame(flat[upper[0]], flat[upper[-1]])
     around = flat[[*upper, *lower]]
     width, height = portrait.size
-    x0, y0 = np.clip(np.floor(around.min(axis=0) - [0.10 * eye, 0.24 * eye]), 0, None).astype(int)
-    x1, y1 = np.ceil(around.max(axis=0) + 0.10 * eye).astype(int)
+    x0, y0 = np.clip(np.floor(around.min(axis=0) - [0.14 * eye, 0.26 * eye]), 0, None).astype(int)
+    x1, y1 = np.ceil(around.max(axis=0) + 0.14 * eye).astype(int)
     window = (slice(int(y0), min(int(y1), height)), slice(int(x0), min(int(x1), width)))
     rows, columns = window[0].stop - window[0].start, window[1].stop - window[1].start
     grid = np.stack(np.meshgrid(np.arange(columns) + x0, np.arange(rows) + y0), axis=-1)
-    pixels = grid.astype(np.float32)
+    lid = _find_lid(portrait, frame, upper, lower, brow)
+    return window, _stages(portrait.image, frame, grid.astype(np.float32), lid, eye)
+
+
+@dataclass(frozen=True)
+class _Lid:
+    """Curves over `_U`: y in pixels down the face."""
+
+    edge: Array
+    """Where the upper lid ends and the eye begins."""
+    lash: Array
+    """Upper end of the lashes."""
+    floor: Array
+    """The lower lid."""
+    start: Array
+    """Where the skin that unfolds begins, below the brow."""
+
+
+def _stages(
+    image: NDArray[np.uint8], frame: _EyeFrame, pixels: Array, lid: _Lid, eye: float
+) -> list[NDArray[np.uint8]]:
+    import cv2
+
     local = frame.to_local(pixels)
-    top, bottom = _lids(portrait, frame, flat[list(upper)], flat[list(lower)])
+    u, y = local[..., 0], local[..., 1]
+    edge, lash, floor, start = (
+        np.interp(u, _U, curve) for curve in (lid.edge, lid.lash, lid.floor, lid.start)
+    )
+    own = sample(image, pixels).astype(np.float32)
+    # Stretched skin would show each lash above it as a streak: it is smoothed along the lid.
+    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.045 * eye, sigmaY=0.008 * eye), np.uint8)
     stages = []
     for stage in range(1, STAGES + 1):
-        shift = _lid_shift(local, top, bottom, stage / STAGES, eye)
-        at = pixels + frame.down * shift[..., None]
-        stages.append(sample(portrait.image, at.astype(np.float32)))
-    return window, stages
+        fall = stage / STAGES * np.maximum(0.0, floor - edge)
+        skin = np.maximum(lash - start, 1.0)
+        # Skin unfolds: what is near the lashes stretches, what is at the brow stays.
+        share = np.clip((y - start) / (skin + fall), 0.0, 1.0)
+        unfolded = start + skin * (1.0 - (1.0 - share) ** ((skin + fall) / skin))
+        source = np.where(y <= start, y, np.where(y < lash + fall, unfolded, y - fall))
+        at = pixels + frame.down * (source - y)[..., None]
+        drawn = sample(image, at.astype(np.float32)).astype(np.float32)
+        # Its colour comes from higher up: the crease next to the lashes is in shadow.
+        above = pixels + frame.down * (start + 0.6 * skin * share - y)[..., None]
+        plain = sample(smooth, above.astype(np.float32)).astype(np.float32)
+        is_skin = np.clip((lash + fall - y) / 1.5 + 0.5, 0.0, 1.0)
+        stretched = is_skin * np.clip(share * fall / (0.5 * skin), 0.0, 1.0)
+        drawn += (plain - drawn) * stretched[..., None]
+        cover = np.clip(0.5 + (edge + fall - y) / (2 * SOFT_PX), 0.0, 1.0)
+        cover = cover * np.clip(fall / 0.5, 0.0, 1.0)
+        mixed = own + (drawn - own) * cover[..., None]
+        stages.append(np.clip(mixed + 0.5, 0, 255).astype(np.uint8))
+    return stages
 
 
 class _EyeFrame:
@@ -86,62 +135,49 @@ class _EyeFrame:
 _U = np.linspace(-1.25, 1.25, 101).astype(np.float32)
 
 
-def _lids(portrait: Portrait, frame: _EyeFrame, upper: Array, lower: Array) -> tuple[Array, Array]:
-    """y of the upper edge of the lashes and of the lower lid, at `_U`."""
+def _find_lid(
+    portrait: Portrait,
+    frame: _EyeFrame,
+    upper: Sequence[int],
+    lower: Sequence[int],
+    brow: Sequence[int],
+) -> _Lid:
+    flat, eye = portrait.landmarks[:, :2], portrait.eye_distance_px
+    edge, floor = (_arc(frame.to_local(flat[list(side)])) for side in (upper, lower))
+    closing = np.clip((1.24 - np.abs(_U)) / 0.34, 0.0, 1.0)
+    closing = np.sqrt(closing)
+    # Landmarks run inside the lower lid: its edge, wet and bright, is a little further down.
+    floor = floor + FLOOR_BELOW * eye
+    middle = (edge + floor) / 2
+    # The eye is a little wider than its landmarks: the lids meet beyond them.
+    edge, floor = middle + (edge - middle) * closing, middle + (floor - middle) * closing
+    lash = edge - _lash_height(portrait, frame, edge) * closing
+    above = frame.to_local(flat[list(brow)])
+    low_brow = float(above[:, 1].max()) + 0.035 * eye
+    start = np.minimum(np.maximum(lash - SKIN_ABOVE * eye, low_brow), lash - 0.05 * eye)
+    return _Lid(edge, lash, floor, start)
+
+
+def _arc(local: Array) -> Array:
+    """A smooth arc through the points of a lid, over `_U`."""
+    shape = np.polynomial.Polynomial.fit(local[:, 0], local[:, 1], 4, domain=[-1, 1])
+    return np.asarray(shape(np.clip(_U, -1.0, 1.0)), np.float32)
+
+
+def _lash_height(portrait: Portrait, frame: _EyeFrame, edge: Array) -> Array:
+    """How far above the lid's edge its bright skin begins, over `_U`, in pixels."""
     import cv2
 
-    def curve(marks: Array) -> Array:
-        local = frame.to_local(marks)
-        return np.interp(_U, local[:, 0], local[:, 1]).astype(np.float32)
-
     eye = portrait.eye_distance_px
-    guess, bottom = curve(upper), curve(lower)
-    # The lash line is where bright lid skin turns dark, a little above the landmarks.
-    offsets = np.arange(-0.07 * eye, 0.025 * eye, 0.5).astype(np.float32)
-    y = guess[None, :] + offsets[:, None]
-    at = frame.to_image(np.broadcast_to(_U, y.shape), y)
+    least, usual, most = (share * eye for share in LASHES)
+    heights = np.arange(0.0, 0.075 * eye, 0.5).astype(np.float32)
     grey = cv2.cvtColor(portrait.image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    sampled = sample(np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.007 * eye), np.float32), at)
-    fall = -np.gradient(sampled, axis=0)
-    prior = 0.004 * np.abs(offsets[:, None] / eye + 0.02) * float(np.abs(fall).max()) * 100
-    path = best_path(fall - 0.1 * prior)
-    snapped = guess + offsets[path]
-    inside = np.clip((1.0 - np.abs(_U)) / 0.25, 0.0, 1.0)
-    smooth = cv2.GaussianBlur((snapped - guess).reshape(1, -1) * inside, (0, 0), 4.0)[0]
-    return (guess + smooth).astype(np.float32), bottom
-
-
-def best_path(score: NDArray[np.floating]) -> NDArray[np.intp]:
-    """(columns,) row of the path from left to right with the highest sum, one row a step."""
-    rows, columns = score.shape
-    total = score[:, 0].astype(np.float64)
-    came = np.zeros((rows, columns), np.intp)
-    for column in range(1, columns):
-        padded = np.pad(total, 1, constant_values=-np.inf)
-        options = np.stack([padded[:-2], padded[1:-1], padded[2:]])
-        choice = options.argmax(axis=0)
-        came[:, column] = np.arange(rows) + choice - 1
-        total = options.max(axis=0) + score[:, column]
-    path = np.zeros(columns, np.intp)
-    path[-1] = int(total.argmax())
-    for column in range(columns - 1, 0, -1):
-        path[column - 1] = came[path[column], column]
-    return path
-
-
-def _lid_shift(local: Array, top: Array, bottom: Array, closed: float, eye: float) -> Array:
-    """How far down the face each pixel's colour comes from; negative is from above."""
-    u, y = local[..., 0], local[..., 1]
-    lash = np.interp(u, _U, top)
-    floor = np.interp(u, _U, bottom)
-    fall = closed * np.maximum(0.0, floor - lash) * 0.96
-    start = lash - SKIN_ABOVE * eye
-    skin = SKIN_ABOVE * eye
-    stretched = start + (y - start) * skin / (skin + fall)
-    band = LASHES * eye
-    below = np.clip((y - (lash + fall)) / band, 0.0, 1.0)
-    # Under the lash line the lashes move along; below them the eye stays where it is.
-    follow = y - fall * (1.0 - np.clip((below - 0.6) / 0.4, 0.0, 1.0))
-    source = np.where(y <= start, y, np.where(y <= lash + fall, stretched, follow))
-    source = np.where(below >= 1.0, y, source)
-    return (source - y).astype(np.float32)
+    soft = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.008 * eye), np.float32)
+    at = frame.to_image(np.broadcast_to(_U, (len(heights), len(_U))), edge - heights[:, None])
+    rise = np.gradient(sample(soft, at), axis=0)
+    prior = ((heights[:, None] - usual) / (0.03 * eye)) ** 2
+    path = best_path(rise - 0.5 * float(rise.std()) * prior)
+    inner = np.abs(_U) < 0.85
+    shape = np.polynomial.Polynomial.fit(_U[inner], heights[path][inner], 2)
+    found = np.asarray(shape(np.clip(_U, -0.9, 0.9)), np.float32) + 0.014 * eye
+    return np.asarray(np.clip(found, least, most))

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.expression import ExpressionPose
-from halfsecond.models.lipsync.warp import Grid, Warp, enlarge, sample
+from halfsecond.models.lipsync.warp import Grid, Warp, enlarge, sample, smooth_step
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 STEP_PX = 8
 HEAD_REACH = 0.85
@@ -70,7 +70,11 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
     head, body = _head_cover(portrait, x, y), _body_cover(portrait, x, y)
     # Nothing moves at the picture's edge, except at the bottom, where a body may go on.
     margin = 0.08 * min(width, height)
-    edge = _soft(0.0, margin, x) * _soft(0.0, margin, width - 1 - x) * _soft(0.0, margin, y)
+    edge = (
+        smooth_step(0.0, margin, x)
+        * smooth_step(0.0, margin, width - 1 - x)
+        * smooth_step(0.0, margin, y)
+    )
     head, body = head * edge, body * edge
     lever = _lever(portrait, at)
     pivot = portrait.landmarks[points.CHIN, :2]
@@ -85,7 +89,11 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
         (zero, head),
         (zero, breath),
     ]
-    return np.stack([np.stack(pair, axis=-1) for pair in pairs]).astype(np.float32)
+    return np.stack([_field(dx, dy) for dx, dy in pairs])
+
+
+def _field(dx: Array, dy: Array) -> NDArray[np.float32]:
+    return np.stack([dx, dy], axis=-1).astype(np.float32)
 
 
 def _head_cover(portrait: Portrait, x: Array, y: Array) -> Array:
@@ -97,15 +105,15 @@ def _head_cover(portrait: Portrait, x: Array, y: Array) -> Array:
     below = (high[1] - middle_y) / HEAD_REACH
     down = np.where(y > middle_y, (y - middle_y) / below, (y - middle_y) / tall)
     distance = np.hypot((x - middle_x) / wide, down)
-    return 1.0 - _soft(HEAD_REACH, HEAD_FADE, distance)
+    return 1.0 - smooth_step(HEAD_REACH, HEAD_FADE, distance)
 
 
 def _body_cover(portrait: Portrait, x: Array, y: Array) -> Array:
     flat = portrait.landmarks[:, :2]
     wide = float(np.ptp(flat[:, 0]))
     chin_x, chin_y = flat[points.CHIN].tolist()
-    below = _soft(0.0, 0.7 * portrait.eye_distance_px, y - chin_y)
-    return below * (1.0 - _soft(0.9 * wide, 1.6 * wide, np.abs(x - chin_x)))
+    below = smooth_step(0.0, 0.7 * portrait.eye_distance_px, y - chin_y)
+    return below * (1.0 - smooth_step(0.9 * wide, 1.6 * wide, np.abs(x - chin_x)))
 
 
 def _lever(portrait: Portrait, at: Array) -> Array:
@@ -133,8 +141,3 @@ def _moving_part(whole: Grid, fields: Array, size: tuple[int, int]) -> tuple[Gri
     x0, x1 = max(0, int(columns[0]) - 1), min(whole.columns, int(columns[-1]) + 2)
     part = Grid(x0 * whole.step, y0 * whole.step, x1 - x0, y1 - y0, whole.step)
     return part, fields[:, y0:y1, x0:x1]
-
-
-def _soft(low: float, high: float, x: NDArray[np.floating]) -> Array:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)

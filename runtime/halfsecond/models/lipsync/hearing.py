@@ -22,9 +22,10 @@ PEAK_FALL_DB_S = 3.0
 """The loudest is forgotten at this pace, so that a quieter speaker still opens the mouth."""
 PEAK_MIN_DB = -34.0
 ATTACK_S, RELEASE_S = 0.035, 0.080
-"""Jaws open faster than they close."""
-SHIFT_S = 0.04
-"""The filter lags by about a frame at 25 a second: the track is read this much ahead."""
+SHUT_S = 0.030
+"""Jaws open faster than they close, except where lips shut in the middle of speech."""
+SHIFT_S = 0.07
+"""Lips lead their sound and the filter lags: the track is read this much ahead."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Hearing:
             return missing
         after = values[min(index + 1, len(values) - 1)]
         share = np.float32(place - index)
-        return values[index] * (1 - share) + after * share
+        return np.asarray(values[index] * (1 - share) + after * share, np.float32)
 
     def _instant(self, window: Array) -> _Instant:
         spectrum = np.abs(np.fft.rfft(window * self._window, FFT_SAMPLES)) ** 2 + 1e-9
@@ -109,17 +110,18 @@ class Hearing:
         self._peak_db = max(now.db, self._peak_db - PEAK_FALL_DB_S * 0.01, PEAK_MIN_DB)
         loud = _unit((now.db - self._peak_db) / RANGE_DB + 1.0)
         voiced = _unit((now.db - FLOOR_DB) / (FULL_DB - FLOOR_DB))
-        opening = 0.35 + 0.9 * _unit(now.first)
+        opening = 0.30 + 0.70 * _unit(now.first)
         hiss = _unit((now.hiss - 0.15) / 0.5)
-        jaw = _unit(1.15 * loud**1.2 * opening * (1 - 0.75 * hiss) * voiced)
-        jaw *= 1.0 - 0.85 * _unit(now.hum)
-        spread = _unit(now.second) * 2 - 1
-        width = 0.75 * spread * voiced
-        rounding = _unit(-spread) * 0.8 * voiced * (1 - hiss)
+        shut = _unit(1.6 * now.hum)
+        jaw = 1.2 * loud**1.2 * opening * (1 - 0.75 * hiss) * voiced * (1 - 0.9 * shut)
+        spread = min(max(1.1 * (now.second - 0.5), -1.0), 1.0)
+        width = 0.7 * spread * voiced * (1 - 0.7 * hiss)
+        rounding = _unit(-1.2 * spread) * voiced * (1 - hiss)
         lips = 0.3 * jaw + 0.25 * hiss * voiced
         wanted = np.array([jaw, width, lips, lips, 0.0, rounding], np.float32)
         rising = np.abs(wanted) > np.abs(self._pose)
-        step = np.where(rising, 1 - np.exp(-0.01 / ATTACK_S), 1 - np.exp(-0.01 / RELEASE_S))
+        release_s = RELEASE_S + (SHUT_S - RELEASE_S) * max(shut, 1.0 - voiced)
+        step = np.where(rising, 1 - np.exp(-0.01 / ATTACK_S), 1 - np.exp(-0.01 / release_s))
         self._pose = (self._pose + (wanted - self._pose) * step).astype(np.float32)
         self._poses.append(self._pose)
         self._levels.append(now.db)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.models.lipsync.lip_fields import JAW_DROP
+from halfsecond.models.lipsync.lip_fields import JAW_DROP, REST_UPPER_SHARE
 from halfsecond.models.lipsync.lips import Lips
-from halfsecond.models.lipsync.warp import Grid, sample
+from halfsecond.models.lipsync.mouth import MouthPose
+from halfsecond.models.lipsync.warp import Grid, sample, smooth_step
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 # Colours as shares of the skin's own red, green and blue.
 CAVITY = (0.21, 0.095, 0.085)
 THROAT = (0.10, 0.045, 0.042)
-TONGUE = (0.62, 0.36, 0.34)
+TONGUE = (0.80, 0.46, 0.44)
 IVORY = (1.00, 1.06, 1.12)
 OWN_TEETH_GAP = 0.05
 """A mouth open by this much, in eye distances, shows teeth of its own if they are bright."""
@@ -32,19 +33,22 @@ class Interior:
         self._down = lips.to_image(np.array([0.0, 1.0], np.float32))
         self._place = _Inside(lips, window)
         self._skin = skin
+        self.shadow = self._tint(THROAT)
+        """(3,) what is seen where hardly any light falls between the lips."""
         self.cavity = self._cavity(lips)
         teeth = self._own_teeth(image, lips, window)
         self.upper_teeth = teeth if teeth is not None else self._drawn_teeth(lips)
         self._tongue = self._draw_tongue(lips)
         self._lower_teeth = self._draw_lower_teeth(lips)
 
-    def draw(self, jaw: float) -> Array:
-        """(h, w, 3) float32 RGB of the window with the jaw dropped by `jaw` of its reach."""
+    def draw(self, pose: MouthPose) -> Array:
+        """(h, w, 3) float32 RGB of the window."""
         result = self.cavity.copy()
         for layer, share in ((self._tongue, 0.80), (self._lower_teeth, 1.0)):
-            _lay(result, self._moved(layer, share * jaw * self._drop_px))
-        _lay(result, self.upper_teeth)
-        return result
+            _lay(result, self._moved(layer, share * pose.jaw * self._drop_px))
+        # Lips that are pushed forward leave the teeth in the dark.
+        _lay(result, self.upper_teeth * np.float32(1.0 - 0.75 * pose.round))
+        return np.asarray(result, np.float32)
 
     def _moved(self, layer: Array, distance_px: float) -> Array:
         import cv2
@@ -58,15 +62,15 @@ class Interior:
         colour = self._skin * np.array(shares, np.float32)
         grey = colour.mean()
         strength = min(1.0, float(np.ptp(self._skin)) / (0.25 * float(self._skin.max()) + 1e-6))
-        return np.clip(grey + (colour - grey) * strength, 0, 250).astype(np.float32)
+        return np.asarray(np.clip(grey + (colour - grey) * strength, 0, 250), np.float32)
 
     def _cavity(self, lips: Lips) -> Array:
         at = self._place
-        depth = _soft(0.0, 0.24 * lips.eye_distance, at.y - at.seam)
-        edge = _soft(0.55, 1.0, np.abs(at.u))
+        depth = smooth_step(0.0, 0.24 * lips.eye_distance, at.y - at.seam)
+        edge = smooth_step(0.55, 1.0, np.abs(at.u))
         near, far = self._tint(CAVITY), self._tint(THROAT)
         dark = np.clip(0.75 - 0.75 * depth + edge, 0.0, 1.0)[..., None]
-        return (near * (1 - dark) + far * dark).astype(np.float32)
+        return np.asarray(near * (1 - dark) + far * dark, np.float32)
 
     def _own_teeth(self, image: NDArray[np.uint8], lips: Lips, window: Grid) -> Array | None:
         """The teeth that the portrait shows, as colour and cover; None where it shows none."""
@@ -86,8 +90,8 @@ class Interior:
         shift = lips.to_image(np.stack([np.zeros_like(rows), rows - at.y], axis=-1))
         source = (window.pixels() + shift).astype(np.float32)
         colour = sample(image, source).astype(np.float32)
-        bottom = 1.0 - _soft(-0.022 * eye, -0.004 * eye, at.y - at.lower)
-        side = 1.0 - _soft(0.86, 0.98, np.abs(at.u))
+        bottom = 1.0 - smooth_step(-0.022 * eye, -0.004 * eye, at.y - at.lower)
+        side = 1.0 - smooth_step(0.86, 0.98, np.abs(at.u))
         return _cover(colour, bottom * side)
 
     def _drawn_teeth(self, lips: Lips) -> Array:
@@ -95,26 +99,26 @@ class Interior:
         ivory = self._tint(IVORY)
         gaps, heights = _teeth_shape(at.u, 0.30)
         bottom = at.seam + TEETH_LENGTH * eye * (heights - 0.35 * at.u**2)
-        cover = 1.0 - _soft(-0.012 * eye, 0.004 * eye, at.y - bottom)
-        cover *= 1.0 - _soft(0.55, 0.86, np.abs(at.u))
-        shade = (1.0 - 0.55 * _soft(0.15, 0.85, np.abs(at.u))) * (1.0 - 0.16 * gaps)
+        cover = 1.0 - smooth_step(-0.012 * eye, 0.004 * eye, at.y - bottom)
+        cover *= 1.0 - smooth_step(0.55, 0.86, np.abs(at.u))
+        shade = (1.0 - 0.55 * smooth_step(0.15, 0.85, np.abs(at.u))) * (1.0 - 0.16 * gaps)
         return _cover(ivory * shade[..., None], cover)
 
     def _draw_lower_teeth(self, lips: Lips) -> Array:
         at, eye = self._place, lips.eye_distance
         gaps, heights = _teeth_shape(at.u, 0.19)
-        top = at.seam - 0.010 * eye * heights + 0.05 * eye * at.u**2
-        cover = _soft(-0.006 * eye, 0.010 * eye, at.y - top)
-        cover *= 1.0 - _soft(0.42, 0.68, np.abs(at.u))
-        shade = (0.66 - 0.25 * _soft(0.1, 0.6, np.abs(at.u))) * (1.0 - 0.14 * gaps)
+        top = at.seam + 0.012 * eye - 0.006 * eye * heights + 0.05 * eye * at.u**2
+        cover = smooth_step(-0.006 * eye, 0.010 * eye, at.y - top)
+        cover *= 1.0 - smooth_step(0.42, 0.68, np.abs(at.u))
+        shade = (0.66 - 0.25 * smooth_step(0.1, 0.6, np.abs(at.u))) * (1.0 - 0.14 * gaps)
         return _cover(self._tint(IVORY) * shade[..., None], 0.8 * cover)
 
     def _draw_tongue(self, lips: Lips) -> Array:
         at, eye = self._place, lips.eye_distance
-        top = at.seam - 0.030 * eye * np.clip(1.0 - (at.u / 0.62) ** 2, -1.0, 1.0) + 0.012 * eye
-        cover = _soft(-0.014 * eye, 0.026 * eye, at.y - top)
-        cover *= 1.0 - _soft(0.35, 0.72, np.abs(at.u))
-        light = 0.55 + 0.25 * _soft(0.0, 0.07 * eye, at.y - top)
+        top = at.seam - 0.045 * eye * np.clip(1.0 - (at.u / 0.62) ** 2, -1.0, 1.0) + 0.012 * eye
+        cover = smooth_step(-0.014 * eye, 0.026 * eye, at.y - top)
+        cover *= 1.0 - smooth_step(0.35, 0.72, np.abs(at.u))
+        light = 0.55 + 0.25 * smooth_step(0.0, 0.07 * eye, at.y - top)
         groove = 1.0 - 0.10 * np.exp(-((at.u / 0.08) ** 2))
         return _cover(self._tint(TONGUE) * (light * groove)[..., None], 0.9 * cover)
 
@@ -130,7 +134,7 @@ class _Inside:
         self.lower = lips.curve(lips.lower_inner, self.u)
         self.gap = self.lower - self.upper
         # Where the lips meet once the rest field has closed them.
-        self.seam = self.upper + 0.45 * self.gap
+        self.seam = self.upper + REST_UPPER_SHARE * self.gap
 
 
 def _teeth_shape(u: Array, width: float) -> tuple[Array, Array]:
@@ -149,8 +153,3 @@ def _cover(colour: Array, cover: Array) -> Array:
 def _lay(below: Array, layer: Array) -> None:
     below *= 1.0 - layer[..., 3:]
     below += layer[..., :3]
-
-
-def _soft(low: float, high: float, x: NDArray[np.floating]) -> Array:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)

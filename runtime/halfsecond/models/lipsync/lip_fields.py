@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.lipsync.lips import Lips
-from halfsecond.models.lipsync.warp import Grid
+from halfsecond.models.lipsync.warp import Grid, smooth_step
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 FIELDS = ("rest", "jaw", "wide", "narrow", "upper", "lower", "press", "round")
 """Order of the fields; "rest" is always on."""
@@ -20,16 +20,18 @@ FIELDS = ("rest", "jaw", "wide", "narrow", "upper", "lower", "press", "round")
 # Shares of the eye distance (outer corners) or of the mouth, tried on stills of several portraits.
 JAW_DROP = 0.16
 WIDEN = 0.035
-NARROW = 0.28
+NARROW = 0.33
 """Of half the mouth's width."""
 UPPER_RAISE = 0.030
 LOWER_DROP = 0.034
+ROUND_GAP = 0.030
+"""Rounded lips leave a small ring open in the middle."""
 CORNER_SHARE = 0.30
 """Of the jaw's drop that the corners follow."""
 CHIN_SHARE = 0.85
 NECK_LENGTH = 0.75
 """Below the chin, in eye distances, the drop of the jaw has faded."""
-REST_UPPER_SHARE = 0.45
+REST_UPPER_SHARE = 0.52
 """Of a smile's gap that the upper lip closes; the lower one does the rest."""
 
 
@@ -73,8 +75,8 @@ def _rest(lips: Lips, at: _Places) -> tuple[Array, Array]:
     """Closes a smile's gap and lets its corners go a little."""
     openness = np.float32(min(1.0, float(at.gap.max()) / (0.07 * lips.eye_distance)))
     corner = _corner(lips, at)
-    relax_x = -0.05 * lips.half_width * openness * _across(at.u) * _band(lips, at, 0.30)
-    relax_y = 0.020 * lips.eye_distance * openness * corner
+    relax_x = -0.09 * lips.half_width * openness * _across(at.u) * _band(lips, at, 0.30)
+    relax_y = 0.030 * lips.eye_distance * openness * corner
     upper = relax_y + REST_UPPER_SHARE * at.gap * _on_upper(lips, at)
     lower = relax_y - (1.0 - REST_UPPER_SHARE) * at.gap * _on_lower(lips, at, reach=0.95)
     return _field(relax_x, upper), _field(relax_x, lower)
@@ -84,12 +86,14 @@ def _jaw(lips: Lips, at: _Places) -> tuple[Array, Array]:
     drop = JAW_DROP * lips.eye_distance
     follow = CORNER_SHARE * drop * _corner(lips, at)
     opening = np.clip(1.0 - (at.u / 0.94) ** 2, 0.0, None) ** 0.72
-    chin = CHIN_SHARE * (1.0 - _step(0.2, 1.0, np.abs(at.u) / lips.edge_u))
-    down = _step(0.0, 1.0, (at.y - at.lower_inner) / np.maximum(at.chin - at.lower_inner, 1.0))
-    neck = 1.0 - _step(0.0, 1.0, (at.y - at.chin) / (NECK_LENGTH * lips.eye_distance))
+    chin = CHIN_SHARE * (1.0 - smooth_step(0.2, 1.0, np.abs(at.u) / lips.edge_u))
+    down = smooth_step(
+        0.0, 1.0, (at.y - at.lower_inner) / np.maximum(at.chin - at.lower_inner, 1.0)
+    )
+    neck = 1.0 - smooth_step(0.0, 1.0, (at.y - at.chin) / (NECK_LENGTH * lips.eye_distance))
     lower = drop * (opening * (1.0 - down) + chin * down) * neck
     # An open mouth is a little narrower than a closed one.
-    inward = -0.07 * lips.half_width * _across(at.u) * _band(lips, at, 0.35)
+    inward = -0.11 * lips.half_width * _across(at.u) * _band(lips, at, 0.35)
     return _field(inward, follow), _field(inward, lower + follow * (1.0 - opening))
 
 
@@ -104,8 +108,11 @@ def _press(lips: Lips, at: _Places) -> tuple[Array, Array]:
 def _round(lips: Lips, at: _Places) -> tuple[Array, Array]:
     """Lips come forward: they look thicker, most so in the middle."""
     bow = _bow(at.u)
+    ring = ROUND_GAP * lips.eye_distance * np.clip(1.0 - (at.u / 0.75) ** 2, 0.0, None)
     upper = -0.22 * bow * _thickening(lips, at, is_upper=True)
     lower = 0.26 * bow * _thickening(lips, at, is_upper=False)
+    upper = upper - 0.35 * ring * _on_upper(lips, at)
+    lower = lower + 0.65 * ring * _on_lower(lips, at)
     return _field(np.zeros_like(at.u), upper), _field(np.zeros_like(at.u), lower)
 
 
@@ -125,14 +132,14 @@ def _sideways(lips: Lips, at: _Places, reach: float) -> Array:
 def _on_upper(lips: Lips, at: _Places) -> Array:
     """1 on the upper lip and below it, 0 from the base of the nose up."""
     room = np.maximum(at.upper_outer - lips.nose_y, 0.08 * lips.eye_distance)
-    return 1.0 - _step(0.0, 1.0, (at.upper_outer - at.y) / room)
+    return 1.0 - smooth_step(0.0, 1.0, (at.upper_outer - at.y) / room)
 
 
 def _on_lower(lips: Lips, at: _Places, reach: float = 0.8) -> Array:
     """1 on the lower lip and above it, 0 from `reach` of the way to the chin's edge down."""
     del lips
     room = np.maximum(reach * (at.chin - at.lower_outer), 1.0)
-    return 1.0 - _step(0.0, 1.0, (at.y - at.lower_outer) / room)
+    return 1.0 - smooth_step(0.0, 1.0, (at.y - at.lower_outer) / room)
 
 
 def _corner(lips: Lips, at: _Places) -> Array:
@@ -153,7 +160,7 @@ def _across(u: Array) -> Array:
 
 
 def _bow(u: Array) -> Array:
-    return np.clip(1.0 - u**2, 0.0, None).astype(np.float32)
+    return np.asarray(np.clip(1.0 - u**2, 0.0, None), np.float32)
 
 
 def _fade(grid: Grid) -> Array:
@@ -161,7 +168,7 @@ def _fade(grid: Grid) -> Array:
     rows = np.minimum(np.arange(grid.rows), np.arange(grid.rows)[::-1])
     columns = np.minimum(np.arange(grid.columns), np.arange(grid.columns)[::-1])
     margin_y, margin_x = max(2.0, 0.08 * grid.rows), max(2.0, 0.08 * grid.columns)
-    down, across = _step(0.0, 1.0, rows / margin_y), _step(0.0, 1.0, columns / margin_x)
+    down, across = smooth_step(0.0, 1.0, rows / margin_y), smooth_step(0.0, 1.0, columns / margin_x)
     return (down[:, None] * across[None, :]).astype(np.float32)
 
 
@@ -175,9 +182,3 @@ def _field(dx: Array, dy: Array) -> Array:
 
 def _both(field: Array) -> tuple[Array, Array]:
     return field, field
-
-
-def _step(low: float, high: float, x: NDArray[np.floating]) -> Array:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)

@@ -24,6 +24,7 @@ LOOK_AHEAD_S = 0.17
 already shape them, and the analysis window. Less cuts coarticulation, more delays frames."""
 SETTLE_S = 0.24
 """Frames after the last sound in which the mouth comes to rest."""
+ONSET_S = 0.03
 SETTLE_RATE_S = 0.06
 """A mouth that was left open, or is taken over from another stream, closes at this pace."""
 
@@ -167,5 +168,7 @@ class _Stream:
         after_end_s = t_s - self.length_s
         if self.is_finished and after_end_s > -0.04:
             wanted = wanted * np.float32(np.exp(-(after_end_s + 0.04) / SETTLE_RATE_S))
+        # The first sound may come at once, lips do not: they take two frames to get there.
+        wanted = wanted * np.float32(1.0 - np.exp(-(t_s + 0.5 * ONSET_S) / ONSET_S))
         before = self._taken_over * np.float32(np.exp(-t_s / SETTLE_RATE_S))
         return np.asarray(wanted + before, np.float32)

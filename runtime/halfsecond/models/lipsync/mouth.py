@@ -48,7 +48,7 @@ class MouthPose:
     @property
     def opening(self) -> float:
         """How far the lips are apart, 0 (closed) to 1 (wide open)."""
-        apart = self.jaw + 0.12 * self.upper + 0.12 * self.lower
+        apart = self.jaw + 0.19 * self.upper + 0.21 * self.lower + 0.19 * self.round
         return min(max(apart * (1.0 - self.press), 0.0), 1.0)
 
 

@@ -9,11 +9,12 @@ from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.interior import Interior
 from halfsecond.models.lipsync.lip_fields import lip_fields
+from halfsecond.models.lipsync.lip_snap import snap_lips
 from halfsecond.models.lipsync.lips import Lips, find_lips
 from halfsecond.models.lipsync.mouth import MouthPose
 from halfsecond.models.lipsync.warp import STEP_PX, Grid, Warp, enlarge, sample
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 CHEEKS = (50, 280, 205, 425, 101, 330)
 
@@ -22,7 +23,7 @@ class MouthLayers:
     """One portrait's lower face, ready to be drawn in any pose."""
 
     def __init__(self, portrait: Portrait) -> None:
-        self.lips: Lips = find_lips(portrait)
+        self.lips: Lips = snap_lips(portrait.image, find_lips(portrait))
         size, eye = portrait.size, self.lips.eye_distance
         flat = portrait.landmarks[:, :2]
         low, high = flat.min(axis=0), flat.max(axis=0)
@@ -66,11 +67,12 @@ class MouthLayers:
         up = sample(self._upper_lip, enlarge(upper, STEP_PX) + self._mouth_pixels)
         low = sample(self._lower_lip, enlarge(lower, STEP_PX) + self._mouth_pixels)
         over, under = up[..., 3:].astype(np.float32) / 255, low[..., 3:].astype(np.float32) / 255
-        inside = self._interior.draw(pose.jaw)
+        inside = self._interior.draw(pose)
         # Lips shade what is behind them: the upper one most.
         soft = 0.030 * self.lips.eye_distance
-        shade = 0.62 * over + 0.25 * under * (1 - over)
-        inside *= (1.0 - cv2.GaussianBlur(shade, (0, 0), soft))[..., None]
+        shade = 0.80 * over + 0.75 * under * (1 - over)
+        dark = np.asarray(cv2.GaussianBlur(shade, (0, 0), soft), np.float32)[..., None]
+        inside += (self._interior.shadow - inside) * dark
         result = inside + (low[..., :3] - inside) * under
         result += (up[..., :3] - result) * over
         return np.clip(result + 0.5, 0, 255).astype(np.uint8)
@@ -82,7 +84,7 @@ def skin_colour(portrait: Portrait) -> Array:
     places = np.round(portrait.landmarks[list(CHEEKS), :2]).astype(int)
     x, y = np.clip(places[:, 0], 2, width - 3), np.clip(places[:, 1], 2, height - 3)
     patches = [portrait.image[b - 2 : b + 3, a - 2 : a + 3] for a, b in zip(x, y, strict=True)]
-    return np.median(np.stack(patches).reshape(-1, 3), axis=0).astype(np.float32)
+    return np.asarray(np.median(np.stack(patches).reshape(-1, 3), axis=0), np.float32)
 
 
 def _weights(pose: MouthPose) -> Array:
@@ -136,7 +138,9 @@ def _lip_sources(
     upper, lower = lips.curve(lips.upper_inner, u), lips.curve(lips.lower_inner, u)
     eye = lips.eye_distance
     within = np.clip((1.06 - np.abs(u)) / 0.12, 0.0, 1.0)
-    inset = 0.012 * eye * within
+    # In the corners the dark of the mouth reaches far into the lips.
+    corner = np.clip((np.abs(u) - 0.70) / 0.25, 0.0, 1.0)
+    inset = (0.012 + 0.014 * corner) * eye * within
     # The edge is as soft as the picture itself; beyond the corners it gets wide and vanishes.
     soft = 0.009 * eye + 0.10 * eye * np.clip(np.abs(u) - 1.0, 0.0, 1.0)
     up_cover = np.clip(0.5 + (upper - y) / (2 * soft), 0.0, 1.0)

@@ -63,10 +63,10 @@ class Grid:
 class Warp:
     """Fields on one grid that a frame mixes; gives the maps that `cv2.remap` wants."""
 
-    def __init__(self, grid: Grid, fields: Array) -> None:
+    def __init__(self, grid: Grid, fields: NDArray[np.floating]) -> None:
         """fields: (k, rows, columns, 2), the displacement in pixels at full weight."""
         self.grid = grid
-        self._fields = np.ascontiguousarray(fields.reshape(len(fields), -1))
+        self._fields = np.ascontiguousarray(fields.reshape(len(fields), -1), np.float32)
         self._cells = grid.centres()
         rows, columns = np.mgrid[0 : grid.rows, 0 : grid.columns].astype(np.float32)
         self._index = np.stack([columns, rows], axis=-1)
@@ -86,13 +86,17 @@ class Warp:
         return np.asarray(-back, np.float32)
 
 
-def sample(picture: NDArray[Pixel], at: Array) -> NDArray[Pixel]:
+def sample(picture: NDArray[Pixel], at: NDArray[np.floating]) -> NDArray[Pixel]:
     """What `picture` shows at the pixel coordinates `at`, (h, w, 2); its edge goes on outside."""
     import cv2
 
     no_map: Any = None
     return cv2.remap(  # type: ignore[return-value]
-        picture, at, no_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture,
+        at.astype(np.float32, copy=False),
+        no_map,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
 
 
@@ -103,3 +107,9 @@ def enlarge(cells: Array, step: int) -> Array:
     rows, columns = cells.shape[:2]
     size = (columns * step, rows * step)
     return np.asarray(cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def smooth_step(low: float, high: float, x: NDArray[np.floating]) -> Array:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
