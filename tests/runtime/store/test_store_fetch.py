@@ -178,6 +178,17 @@ def test_a_mirror_with_other_bytes_is_skipped_and_the_next_one_tried(
     assert store.manifest("m").origins == {"model.bin": good.url}
 
 
+def test_a_mirror_that_never_ends_is_left_as_soon_as_it_sent_too_much(
+    stores: Any, file_server: Any
+) -> None:
+    endless = file_server.add("endless.bin", WEIGHTS * 3)
+    file_server.cut_after["endless.bin"] = [len(WEIGHTS) * 2]
+    file_server.hold = threading.Event()
+    store = stores.model("m", stores.file("model.bin", WEIGHTS, endless))
+    with pytest.raises(FetchError, match="holds more than the expected 1048576 bytes"):
+        fetch(store, "m")
+
+
 def test_nothing_is_kept_of_a_model_that_no_mirror_has(stores: Any, file_server: Any) -> None:
     bad = file_server.add("bad.bin", b"x" * len(WEIGHTS))
     gone = file_server.add("gone.bin", b"")
@@ -310,6 +321,25 @@ def test_a_fetch_that_is_killed_while_it_prepares_leaves_nothing_that_is_trusted
     assert (store.path("m") / "model.bin").read_bytes() == WEIGHTS
     assert file_server.requests == []  # The verified download was still there.
     assert not list((store.work_dir / "staging").iterdir())
+
+
+def test_a_model_appears_by_one_rename_with_its_manifest(
+    stores: Any, file_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file_server.add("model.bin", WEIGHTS)
+    store = stores.model("m", stores.file("model.bin", WEIGHTS, source))
+    appeared: list[list[str]] = []
+    rename = Path.rename
+
+    def watch(path: Path, target: Path) -> Path:
+        if target == store.directory("m"):
+            assert not target.exists()
+            appeared.append(sorted(inside.name for inside in path.iterdir()))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watch)
+    fetch(store, "m")
+    assert appeared == [["manifest.json", "model.bin"]]
 
 
 def test_two_fetches_at_once_download_once(stores: Any, file_server: Any) -> None:
