@@ -24,12 +24,15 @@ class SegmenterConfig:
     """Silero's own hysteresis (0.15 below `on`): speech between the two goes on."""
     min_speech_s: float = 0.096
     """Speech shorter than this many windows is a click. Three windows keep "yes"."""
-    pause_s: float = 0.096
+    pause_s: float = 0.128
     """Silence after which a guess at the answer may start; the visitor may still go on."""
     silence_s: float = 0.32
     """Silence that ends the utterance. Shorter answers sooner and cuts slow speakers off."""
     pre_roll_s: float = 0.3
     """Audio kept from before the first window of speech: soft consonants come first."""
+    lag_s: float = 0.064
+    """How long Silero goes on after the last speech: two windows, the median over the labelled
+    clips. Counted as silence already, and taken off where the speech is said to end."""
     max_utterance_s: float = 28.0
     """Whisper takes 30 s at most, pre-roll and trailing silence included."""
 
@@ -101,8 +104,9 @@ class Segmenter:
         self._config = config or SegmenterConfig()
         self._window = window_samples
         _check(self._config)
-        self._pause_windows = self._windows(self._config.pause_s)
-        self._silence_windows = self._windows(self._config.silence_s)
+        self._pause_windows = self._windows(self._config.pause_s - self._config.lag_s)
+        self._silence_windows = self._windows(self._config.silence_s - self._config.lag_s)
+        self._lag = round(self._config.lag_s * RATE_HZ)
         self._speech_windows = self._windows(self._config.min_speech_s)
         self.reset()
 
@@ -135,7 +139,7 @@ class Segmenter:
             yield SpeechResumed(at_sample=begin)
         speech.silent = 0
         speech.spoken += 1
-        speech.last = self._position
+        speech.last = max(speech.first, self._position - self._lag)
         if not speech.is_started and speech.spoken >= self._speech_windows:
             speech.is_started = True
             yield SpeechStarted(at_sample=speech.first, from_sample=self._from_sample(speech))
@@ -183,6 +187,10 @@ def _check(config: SegmenterConfig) -> None:
         raise ConfigError(
             f"pause_s {config.pause_s} and silence_s {config.silence_s}: "
             "expected 0 < pause_s <= silence_s"
+        )
+    if config.lag_s < 0 or config.lag_s >= config.pause_s:
+        raise ConfigError(
+            f"lag_s {config.lag_s}: expected 0 or more, and less than pause_s {config.pause_s}"
         )
     if config.pre_roll_s < 0 or config.min_speech_s < 0:
         raise ConfigError("pre_roll_s and min_speech_s: expected 0 or more")
