@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,7 +83,7 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
     pivot_y = float(pivot[1]) + 0.3 * portrait.eye_distance_px
     zero = np.zeros_like(x)
     breath = -BREATH_SHARE * portrait.eye_distance_px * np.maximum(body, 0.6 * head)
-    pairs = [
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
         (lever * head, zero),
         (zero, lever * head),
         (-(y - pivot_y) * head, (x - float(pivot[0])) * head),
@@ -92,7 +94,7 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
     return np.stack([_field(dx, dy) for dx, dy in pairs])
 
 
-def _field(dx: Array, dy: Array) -> NDArray[np.float32]:
+def _field(dx: NDArray[Any], dy: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([dx, dy], axis=-1).astype(np.float32)
 
 

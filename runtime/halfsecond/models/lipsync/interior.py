@@ -46,8 +46,9 @@ class Interior:
         result = self.cavity.copy()
         for layer, share in ((self._tongue, 0.80), (self._lower_teeth, 1.0)):
             _lay(result, self._moved(layer, share * pose.jaw * self._drop_px))
-        # Lips that are pushed forward leave the teeth in the dark.
-        _lay(result, self.upper_teeth * np.float32(1.0 - 0.75 * pose.round))
+        # Lips that hardly part, or are pushed forward, leave the teeth in the dark.
+        light = smooth_step(0.06, 0.36, np.array(pose.opening)) * max(0.0, 1.0 - 1.1 * pose.round)
+        _lay(result, self.upper_teeth * light)
         return np.asarray(result, np.float32)
 
     def _moved(self, layer: Array, distance_px: float) -> Array:

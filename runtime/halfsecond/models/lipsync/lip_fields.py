@@ -58,7 +58,7 @@ def lip_fields(lips: Lips, grid: Grid) -> tuple[Array, Array]:
         _rest(lips, at),
         _jaw(lips, at),
         _both(_sideways(lips, at, WIDEN * lips.eye_distance)),
-        _both(_sideways(lips, at, -NARROW * lips.half_width)),
+        _both(_narrow(lips, at)),
         (_vertical(at, -UPPER_RAISE * lips.eye_distance * _bow(at.u) * _on_upper(lips, at)), None),
         (None, _vertical(at, LOWER_DROP * lips.eye_distance * _bow(at.u) * _on_lower(lips, at))),
         _press(lips, at),
@@ -77,6 +77,7 @@ def _rest(lips: Lips, at: _Places) -> tuple[Array, Array]:
     corner = _corner(lips, at)
     relax_x = -0.09 * lips.half_width * openness * _across(at.u) * _band(lips, at, 0.30)
     relax_y = 0.030 * lips.eye_distance * openness * corner
+    relax_y = relax_y + 0.15 * _flattened(lips, at)
     upper = relax_y + REST_UPPER_SHARE * at.gap * _on_upper(lips, at)
     lower = relax_y - (1.0 - REST_UPPER_SHARE) * at.gap * _on_lower(lips, at, reach=0.95)
     return _field(relax_x, upper), _field(relax_x, lower)
@@ -84,7 +85,7 @@ def _rest(lips: Lips, at: _Places) -> tuple[Array, Array]:
 
 def _jaw(lips: Lips, at: _Places) -> tuple[Array, Array]:
     drop = JAW_DROP * lips.eye_distance
-    follow = CORNER_SHARE * drop * _corner(lips, at)
+    follow = CORNER_SHARE * drop * _corner(lips, at) + 0.25 * _flattened(lips, at)
     opening = np.clip(1.0 - (at.u / 0.94) ** 2, 0.0, None) ** 0.72
     chin = CHIN_SHARE * (1.0 - smooth_step(0.2, 1.0, np.abs(at.u) / lips.edge_u))
     down = smooth_step(
@@ -129,6 +130,19 @@ def _sideways(lips: Lips, at: _Places, reach: float) -> Array:
     return _field(reach * _across(at.u) * _band(lips, at, 0.42), np.zeros_like(at.u))
 
 
+def _narrow(lips: Lips, at: _Places) -> Array:
+    drawn = -NARROW * lips.half_width * _across(at.u) * _band(lips, at, 0.42)
+    return _field(drawn, 0.5 * _flattened(lips, at))
+
+
+def _flattened(lips: Lips, at: _Places) -> Array:
+    """What brings the line of the lips down to the height of its middle: a smile goes away."""
+    seam = (lips.upper_inner + lips.lower_inner) / 2
+    rise = lips.curve(seam, np.zeros(1)) - lips.curve(seam, np.clip(at.u, -1.0, 1.0))
+    fading = np.exp(-((np.clip(np.abs(at.u) - 1.0, 0.0, None) / 0.5) ** 2))
+    return np.maximum(rise, 0.0) * fading * _band(lips, at, 0.30)
+
+
 def _on_upper(lips: Lips, at: _Places) -> Array:
     """1 on the upper lip and below it, 0 from the base of the nose up."""
     room = np.maximum(at.upper_outer - lips.nose_y, 0.08 * lips.eye_distance)
@@ -167,7 +181,7 @@ def _fade(grid: Grid) -> Array:
     """1 inside, 0 at the grid's edge: what moves must not leave a seam to what does not."""
     rows = np.minimum(np.arange(grid.rows), np.arange(grid.rows)[::-1])
     columns = np.minimum(np.arange(grid.columns), np.arange(grid.columns)[::-1])
-    margin_y, margin_x = max(2.0, 0.08 * grid.rows), max(2.0, 0.08 * grid.columns)
+    margin_y, margin_x = max(2.0, 0.14 * grid.rows), max(2.0, 0.10 * grid.columns)
     down, across = smooth_step(0.0, 1.0, rows / margin_y), smooth_step(0.0, 1.0, columns / margin_x)
     return (down[:, None] * across[None, :]).astype(np.float32)
 

@@ -28,7 +28,7 @@ class MouthLayers:
         flat = portrait.landmarks[:, :2]
         low, high = flat.min(axis=0), flat.max(axis=0)
         nose = flat[points.NOSE_TIP]
-        box = (low[0] - 0.25 * eye, nose[1] - 0.15 * eye, high[0] + 0.25 * eye, high[1] + 0.8 * eye)
+        box = (low[0] - 0.25 * eye, nose[1] - 0.38 * eye, high[0] + 0.25 * eye, high[1] + 0.8 * eye)
         self.grid = Grid.around((float(box[0]), float(box[1]), float(box[2]), float(box[3])), size)
         upper, lower = lip_fields(self.lips, self.grid)
         self._upper, self._lower = Warp(self.grid, upper), Warp(self.grid, lower)
