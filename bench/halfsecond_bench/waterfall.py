@@ -55,7 +55,7 @@ def draw(turn: Timeline) -> Figure:
                 _draw_span(axes, row, span, end_s)
     _draw_milestones(axes, turn, end_s)
     axes.set_yticks(range(len(STAGES) + 1), ["silence", *STAGES])
-    axes.invert_yaxis()
+    axes.set_ylim(len(STAGES) + 0.5, -0.7)
     axes.set_xlim(-30, 1000 * end_s)
     axes.set_xlabel("ms after the visitor's last speech sample")
     axes.grid(axis="x", color="#e6e6e6")
@@ -96,15 +96,16 @@ def _draw_milestones(axes: Axes, turn: Timeline, end_s: float) -> None:
             continue
         at_ms = 1000 * turn.marks[name]
         axes.axvline(at_ms, color=colour, lw=1.2, ls="--")
+        is_left = at_ms < 700 * end_s
         axes.annotate(
-            f"{label} {at_ms:.0f}",
-            (at_ms, len(STAGES) + 0.42),
-            xytext=(3, -11 * number),
+            f"{label} {at_ms:.0f} ms",
+            (at_ms, -0.45 + 0.26 * number),
+            xytext=(4 if is_left else -4, 0),
             textcoords="offset points",
             color=colour,
             fontsize=8,
-            va="bottom",
-            ha="left" if at_ms < 800 * end_s else "right",
+            va="center",
+            ha="left" if is_left else "right",
         )
 
 

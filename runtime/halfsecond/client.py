@@ -73,6 +73,8 @@ class Client:
         self._audio_seq = 0
         self._heard_s = 0.0
         self._round_trip_s = float("inf")
+        self.grants_credit = True
+        """Whether a picture's credit is granted again when `events` hands it out."""
         self.welcome: wire.Welcome | None = None
         self.clock_offset_s = 0.0
         """Server clock minus client clock, from the quickest exchange so far."""
@@ -127,12 +129,16 @@ class Client:
 
     async def close(self) -> None:
         """Says goodbye and closes the socket."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
             await asyncio.wait_for(self._send(wire.Bye()), 0.5)
             await asyncio.sleep(0.02)  # LINGER is 0: gives the I/O thread the time to send it
+        await self.vanish()
+
+    async def vanish(self) -> None:
+        """Closes the socket without a word, as a crash would."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._close_socket()
 
     async def _close_socket(self) -> None:
@@ -172,7 +178,7 @@ class Client:
         """Everything the server says, in order; grants the credit of each picture taken."""
         while True:
             event = await self._events.get()
-            if isinstance(event, Received) and isinstance(event.message, wire.Video):
+            if self.grants_credit and _is_picture(event):
                 with contextlib.suppress(zmq.ZMQError):
                     await self._send(wire.Credit(frames=1))
             yield event
@@ -196,7 +202,7 @@ class Client:
                 continue
             generation = max(generation, message.generation)
             if isinstance(message, wire.Audio | wire.Video) and message.generation < generation:
-                if isinstance(message, wire.Video):
+                if self.grants_credit and isinstance(message, wire.Video):
                     await self._send(wire.Credit(frames=1))
                 continue
             self._events.put_nowait(Received(message, payload, at_s))
@@ -220,3 +226,7 @@ class Client:
             if is_silent and not is_gone:
                 self._events.put_nowait(Disconnected("the server does not answer"))
             is_gone = is_silent
+
+
+def _is_picture(event: Event) -> bool:
+    return isinstance(event, Received) and isinstance(event.message, wire.Video)

@@ -13,7 +13,7 @@ from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Disconnected, Received
 from halfsecond.errors import ServerError
 from halfsecond.recording import Recorder, Reply
-from halfsecond.timeline import Now, monotonic
+from halfsecond.timeline import Now, Span, Timeline, monotonic
 
 RATE_HZ = 16_000
 BLOCK_S = 0.02
@@ -27,6 +27,25 @@ class Exchange:
     spoken_from_s: float
     """When the first sample of the question left (client's clock)."""
     reply: Reply
+
+    def timeline(self) -> Timeline:
+        """The server's timeline with what the client saw of it.
+
+        Both are taken for one clock, as they are on one machine (CLOCK_MONOTONIC).
+        """
+        end = self.reply.end
+        timeline = Timeline(
+            turn=self.reply.turn,
+            marks=dict(end.marks) if end else {},
+            spans=[Span(*span) for span in end.spans] if end else [],
+            question=self.reply.transcript,
+            answer=self.reply.text,
+        )
+        if (first_audio_s := self.reply.first_audible_s()) is not None:
+            timeline.mark("first_audio_heard", first_audio_s)
+        if (first_frame_s := self.reply.first_driven_s()) is not None:
+            timeline.mark("first_frame_seen", first_frame_s)
+        return timeline
 
 
 class Visitor:

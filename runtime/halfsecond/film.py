@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.recording import Recorder, Shown
+from halfsecond.recording import Recorder, Shown, decode_picture
 
 AUDIO_RATE_HZ = 48_000
 SPEECH_RATE_HZ = 24_000
@@ -92,28 +92,15 @@ def write_mp4(path: Path, film: Film) -> None:
 def _frames(film: Film) -> Iterator[NDArray[np.uint8]]:
     """One picture per frame time: the latest that was shown by then, decoded once."""
     count = int(len(film.audio) / AUDIO_RATE_HZ * film.fps)
-    at, image = -1, _decode(film.pictures[0][1])
+    at, image = -1, decode_picture(film.pictures[0][1])
     for number in range(count):
         now_s = (number + 0.5) / film.fps
         latest = at
         while latest + 1 < len(film.pictures) and film.pictures[latest + 1][0] <= now_s:
             latest += 1
         if latest != at:
-            at, image = latest, _decode(film.pictures[latest][1])
+            at, image = latest, decode_picture(film.pictures[latest][1])
         yield image
-
-
-def _decode(shown: Shown) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB."""
-    if shown.format == "rgb":
-        width, height = shown.size
-        return np.frombuffer(shown.data, np.uint8).reshape(height, width, 3)
-    import cv2
-
-    decoded = cv2.imdecode(np.frombuffer(shown.data, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise ValueError("a picture of the recording is no JPEG")
-    return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)
 
 
 def _audio_frames(samples: NDArray[np.float32]) -> Iterator[av.AudioFrame]:

@@ -57,13 +57,12 @@ class Reply:
         pieces = [samples for _, _, samples in self.audio]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
-    def first_audible_s(self, rate_hz: int = 24_000) -> float | None:
+    def first_audible_s(self) -> float | None:
         """When the client held the first sample above −45 dBFS."""
         level = 10 ** (AUDIBLE_DBFS / 20)
         for at_s, _, samples in self.audio:
             if np.any(np.abs(samples) > level):
                 return at_s
-        del rate_hz
         return None
 
     def first_driven_s(self) -> float | None:
@@ -131,3 +130,16 @@ class Recorder:
             self._reply(message.turn).pictures.append(shown)
         else:
             self.idle.append(shown)
+
+
+def decode_picture(shown: Shown) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of a picture as it came over the wire."""
+    if shown.format == "rgb":
+        width, height = shown.size
+        return np.frombuffer(shown.data, np.uint8).reshape(height, width, 3)
+    import cv2
+
+    decoded = cv2.imdecode(np.frombuffer(shown.data, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError("a picture of the recording is no JPEG")
+    return np.ascontiguousarray(decoded[:, :, ::-1]).astype(np.uint8, copy=False)

@@ -70,6 +70,11 @@ class Server:
         self._names = itertools.count(1)
         self._salt = secrets.token_hex(3)
 
+    @property
+    def session_count(self) -> int:
+        """How many clients have a session."""
+        return len(self._clients)
+
     async def open(self, address: str) -> str:
         """Opens the engines, binds, and returns the address that clients connect to."""
         await self._engines.open()

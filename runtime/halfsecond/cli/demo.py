@@ -29,7 +29,7 @@ from halfsecond.conversation import RATE_HZ, Exchange, Visitor
 from halfsecond.errors import ServerError
 from halfsecond.stages.engines import build_engines, open_store
 from halfsecond.stages.openers import open_persona
-from halfsecond.timeline import Span, Timeline
+from halfsecond.timeline import Timeline
 
 REPORTS_GROUP = "halfsecond.reports"
 """Entry points that draw a timeline: callables of (timeline, path without suffix)."""
@@ -113,7 +113,7 @@ async def _run(config: Config, samples: Any, text: str, out: Path) -> _Result:
         )
     with console.status("writing the film"):
         film.write_mp4(out, cut)
-    return _Result(exchange, _timeline(exchange), out)
+    return _Result(exchange, exchange.timeline(), out)
 
 
 def _hello() -> wire.Hello:
@@ -124,24 +124,6 @@ def _at_speech_rate(samples: Any) -> Any:
     if samples is None:
         return np.zeros(0, np.float32)
     return soxr.resample(samples, RATE_HZ, 24_000)
-
-
-def _timeline(exchange: Exchange) -> Timeline:
-    """The server's timeline with what the client saw of it; both read one machine's clock."""
-    reply = exchange.reply
-    end = reply.end
-    timeline = Timeline(
-        turn=reply.turn,
-        marks=dict(end.marks) if end else {},
-        spans=[Span(*span) for span in end.spans] if end else [],
-        question=reply.transcript,
-        answer=reply.text,
-    )
-    if (first_audio_s := reply.first_audible_s()) is not None:
-        timeline.mark("first_audio_heard", first_audio_s)
-    if (first_frame_s := reply.first_driven_s()) is not None:
-        timeline.mark("first_frame_seen", first_frame_s)
-    return timeline
 
 
 def _draw(timeline: Timeline, path: Path) -> list[Path]:

@@ -1,0 +1,100 @@
+"""How far the sound is from the lips, by what is seen and heard: no timestamp is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.models.face.aperture import ApertureMeter
+from halfsecond.recording import Reply, decode_picture
+
+GRID_HZ = 200
+SEARCH_S = 0.4
+SMOOTHING_S = 0.05
+LEAST_S = 1.0
+"""Shorter answers have too few syllables to be aligned."""
+LEAST_CORRELATION = 0.3
+"""Below this the mouth and the sound have no common shape to measure an offset from."""
+
+
+@dataclass(frozen=True)
+class Offset:
+    """Positive: the sound is ahead of the lips."""
+
+    offset_s: float
+    correlation: float
+
+
+def content_offset(reply: Reply, meter: ApertureMeter, *, rate_hz: int = 24_000) -> Offset | None:
+    """The shift at which the mouth's aperture follows the loudness best; None if it cannot be told.
+
+    Aperture comes from face landmarks on the pictures as they were shown, loudness from the
+    samples as they were played. Both are compared on a 5 ms grid over shifts of ±0.4 s; the peak
+    of the correlation is refined with a parabola.
+    """
+    driven = [shown for shown in reply.pictures if shown.is_driven]
+    samples = reply.samples()
+    duration_s = len(samples) / rate_hz
+    if duration_s < LEAST_S or len(driven) < 10:
+        return None
+    times = np.array([shown.pts_s for shown in driven])
+    aperture = meter.measure_all(decode_picture(shown) for shown in driven)
+    seen = np.isfinite(aperture)
+    if seen.sum() < 10:
+        return None
+    grid = np.arange(0, duration_s, 1 / GRID_HZ)
+    mouth = np.interp(grid, times[seen], aperture[seen])
+    return _align(mouth, loudness(samples, rate_hz, grid))
+
+
+def loudness(
+    samples: NDArray[np.float32], rate_hz: int, grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(len(grid),) root of the power around each time, smoothed over 50 ms."""
+    power = np.convolve(
+        np.square(samples, dtype=np.float64),
+        np.hanning(int(SMOOTHING_S * rate_hz)) / (SMOOTHING_S * rate_hz / 2),
+        mode="same",
+    )
+    at = np.clip((grid * rate_hz).astype(int), 0, len(samples) - 1)
+    envelope: NDArray[np.float64] = np.sqrt(np.maximum(power[at], 0.0)) ** 0.6
+    return envelope
+
+
+def _align(mouth: NDArray[np.float64], sound: NDArray[np.float64]) -> Offset | None:
+    reach = int(SEARCH_S * GRID_HZ)
+    shifts = range(-reach, reach + 1)
+    scores = np.array([_correlation(mouth, sound, shift) for shift in shifts])
+    best = int(np.argmax(scores))
+    if scores[best] < LEAST_CORRELATION or best in (0, len(scores) - 1):
+        return None
+    left, middle, right = scores[best - 1 : best + 2]
+    bend = left - 2 * middle + right
+    fraction = 0.5 * (left - right) / bend if bend else 0.0
+    return Offset((shifts[best] + fraction) / GRID_HZ, float(scores[best]))
+
+
+def _correlation(mouth: NDArray[np.float64], sound: NDArray[np.float64], shift: int) -> float:
+    """Pearson's r of the mouth `shift` steps later with the sound now."""
+    a = mouth[max(0, shift) : len(mouth) + min(0, shift)]
+    b = sound[max(0, -shift) : len(sound) + min(0, -shift)]
+    spread = float(a.std() * b.std())
+    return float(((a - a.mean()) * (b - b.mean())).mean()) / spread if spread else 0.0
+
+
+@lru_cache(maxsize=1)
+def open_meter(face_models: Path) -> ApertureMeter:
+    """The instrument, on the fetched face models."""
+    return ApertureMeter(
+        face_models / "face_detector.onnx", face_models / "face_landmarks.onnx", threads=2
+    )
+
+
+def signed_median_ms(offsets: Sequence[Offset]) -> float | None:
+    """The median offset with its sign, in milliseconds."""
+    return round(1000 * float(np.median([o.offset_s for o in offsets])), 1) if offsets else None

@@ -1,0 +1,273 @@
+"""How long a visitor waits: real clips at real-time pace over the real wire, turn by turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from halfsecond import audio, wire
+from halfsecond.client import Client
+from halfsecond.conversation import Exchange, Visitor
+from halfsecond.recording import Reply
+from halfsecond.timeline import Timeline
+from halfsecond_bench.av_offset import Offset, content_offset, open_meter, signed_median_ms
+from halfsecond_bench.clips import Clip
+from halfsecond_bench.server_process import RunningServer, running_server
+from halfsecond_bench.statistics import (
+    Distribution,
+    device,
+    distribution,
+    versions,
+    wilson_interval,
+)
+from halfsecond_bench.wer import word_errors
+
+BETWEEN_TURNS_S = 0.7
+"""A visitor breathes; the server takes the history into its cache."""
+WARM_UP_TURNS = 1
+"""Not counted: the first turn pays for what is loaded lazily."""
+ON_TIME_S = 0.02
+"""A picture that comes half a frame after its time is still the one that is shown then."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What was said and what was understood."""
+
+    clip: str
+    kind: str
+    reference: str
+    hypothesis: str
+    answer: str
+    is_true: bool
+
+
+class TurnFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn; milliseconds after the labelled last speech sample, or of a stage's work."""
+
+    clip: str
+    voice_to_first_audio_ms: float | None
+    voice_to_first_frame_ms: float | None
+    endpoint_wait_ms: float | None
+    asr_ms: float | None
+    llm_first_clause_ms: float | None
+    tts_first_chunk_ms: float | None
+    lipsync_first_batch_ms: float | None
+    fps: float | None
+    gaps: int
+    av_offset_ms: float | None = None
+
+
+class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `bench latency`; docs/latency.md says what each figure means."""
+
+    turns: int
+    profile: str
+    device: str
+    versions: dict[str, str]
+    threads: dict[str, int]
+    voice_to_first_audio_ms: Distribution
+    voice_to_first_frame_ms: Distribution
+    endpoint_wait_ms: Distribution
+    asr_ms: Distribution
+    llm_first_clause_ms: Distribution
+    tts_first_chunk_ms: Distribution
+    lipsync_first_batch_ms: Distribution
+    av_offset_ms: Distribution
+    """Of absolute values."""
+    av_offset_signed_median_ms: float | None
+    fps: Distribution
+    """Pictures that came on time per second of speech; `p50` and `max` above `fps` do not exist."""
+    fps_min: float
+    gaps: int
+    rss_mb: float
+    rss_peak_mb: float
+    ready_s: float
+    cpu_share: float
+    """Processor time of the server per second of the run, in cores."""
+    transcripts: list[Heard]
+    wer: float
+    true_answers: int
+    true_answers_interval: tuple[float, float]
+    unanswered: list[str]
+    per_turn: list[TurnFigures]
+    timelines: list[Timeline]
+
+
+Progress = Callable[[int], None]
+"""Told how many turns are done."""
+
+
+async def measure(
+    clips: Sequence[Clip],
+    *,
+    turns: int,
+    config_toml: str,
+    profile: str,
+    threads: dict[str, int],
+    face_models: Path,
+    progress: Progress | None = None,
+) -> LatencyReport:
+    """Runs `turns` turns after one to warm up, in one session of a server of its own.
+
+    Raises:
+        ServerError: the server did not start, or a turn did not end.
+    """
+    exchanges: list[tuple[Clip, Exchange]] = []
+    async with running_server(config_toml) as server:
+        cpu_s, began_s = server.cpu_s(), asyncio.get_running_loop().time()
+        async with Client(server.address, hello=_hello()) as client:
+            visitor = Visitor(client)
+            for number in range(-WARM_UP_TURNS, turns):
+                clip = clips[number % len(clips)]
+                exchange = await visitor.say(audio.load(clip.path).samples)
+                if number >= 0:
+                    exchanges.append((clip, exchange))
+                    if progress is not None:
+                        progress(number + 1)
+                await asyncio.sleep(BETWEEN_TURNS_S)
+            await visitor.close()
+        run_s = asyncio.get_running_loop().time() - began_s
+        memory = _memory(server)
+        cpu_share = (server.cpu_s() - cpu_s) / run_s
+    return _report(
+        exchanges,
+        profile=profile,
+        threads=threads,
+        face_models=face_models,
+        memory=memory,
+        ready_s=server.ready_s,
+        cpu_share=cpu_share,
+    )
+
+
+def _hello() -> wire.Hello:
+    return wire.Hello(client="halfsecond bench", credit=200)
+
+
+def _memory(server: RunningServer) -> tuple[float, float]:
+    return round(server.rss_mb(), 1), round(server.peak_rss_mb(), 1)
+
+
+def _report(
+    exchanges: list[tuple[Clip, Exchange]],
+    *,
+    profile: str,
+    threads: dict[str, int],
+    face_models: Path,
+    memory: tuple[float, float],
+    ready_s: float,
+    cpu_share: float,
+) -> LatencyReport:
+    meter = open_meter(face_models)
+    offsets = [content_offset(exchange.reply, meter) for _, exchange in exchanges]
+    figures = [
+        _figures(clip, exchange, offset)
+        for (clip, exchange), offset in zip(exchanges, offsets, strict=True)
+    ]
+    heard = [_heard(clip, exchange.reply) for clip, exchange in exchanges]
+    true = sum(h.is_true for h in heard)
+
+    def spread(name: str) -> Distribution:
+        return distribution([getattr(f, name) for f in figures])
+
+    return LatencyReport(
+        turns=len(figures),
+        profile=profile,
+        device=device(),
+        versions=versions(),
+        threads=threads,
+        voice_to_first_audio_ms=spread("voice_to_first_audio_ms"),
+        voice_to_first_frame_ms=spread("voice_to_first_frame_ms"),
+        endpoint_wait_ms=spread("endpoint_wait_ms"),
+        asr_ms=spread("asr_ms"),
+        llm_first_clause_ms=spread("llm_first_clause_ms"),
+        tts_first_chunk_ms=spread("tts_first_chunk_ms"),
+        lipsync_first_batch_ms=spread("lipsync_first_batch_ms"),
+        av_offset_ms=distribution([abs(1000 * o.offset_s) if o else None for o in offsets]),
+        av_offset_signed_median_ms=signed_median_ms([o for o in offsets if o]),
+        fps=spread("fps"),
+        fps_min=min((f.fps for f in figures if f.fps is not None), default=0.0),
+        gaps=sum(f.gaps for f in figures),
+        rss_mb=memory[0],
+        rss_peak_mb=memory[1],
+        ready_s=round(ready_s, 2),
+        cpu_share=round(cpu_share, 3),
+        transcripts=heard,
+        wer=round(word_errors([(h.reference, h.hypothesis) for h in heard]).rate, 4),
+        true_answers=true,
+        true_answers_interval=wilson_interval(true, len(heard)),
+        unanswered=[clip.file for clip, exchange in exchanges if not exchange.reply.audio],
+        per_turn=figures,
+        timelines=[timeline_of(clip, exchange) for clip, exchange in exchanges],
+    )
+
+
+def _heard(clip: Clip, reply: Reply) -> Heard:
+    return Heard(
+        clip=clip.file,
+        kind=clip.kind,
+        reference=clip.transcript,
+        hypothesis=reply.transcript,
+        answer=reply.text,
+        is_true=clip.is_answered_by(reply.text),
+    )
+
+
+def _figures(clip: Clip, exchange: Exchange, offset: Offset | None) -> TurnFigures:
+    turn = timeline_of(clip, exchange)
+    marks = turn.relative().marks
+    starts: dict[str, float] = {}
+    for span in turn.spans:
+        if span.detail not in ("begin",):
+            starts.setdefault(span.stage, span.start_s)
+
+    def since(stage: str, mark: str) -> float | None:
+        if stage not in starts or mark not in turn.marks:
+            return None
+        return _ms(turn.marks[mark] - starts[stage])
+
+    asr = next((s for s in turn.spans if s.stage == "asr"), None)
+    return TurnFigures(
+        clip=clip.file,
+        voice_to_first_audio_ms=_ms(marks.get("first_audio_heard")),
+        voice_to_first_frame_ms=_ms(marks.get("first_frame_seen")),
+        endpoint_wait_ms=_ms(marks.get("endpoint")),
+        asr_ms=_ms(asr.end_s - asr.start_s) if asr else None,
+        llm_first_clause_ms=since("llm", "llm_first_clause"),
+        tts_first_chunk_ms=since("tts", "tts_first_chunk"),
+        lipsync_first_batch_ms=since("lipsync", "lipsync_first_frame"),
+        fps=frames_per_second(exchange.reply),
+        gaps=len(exchange.reply.gaps()),
+        av_offset_ms=_ms(offset.offset_s) if offset else None,
+    )
+
+
+def frames_per_second(reply: Reply) -> float | None:
+    """Driven pictures that came by the time they were due, per second of speech.
+
+    The first pictures are due when the first of them came: until then the face rests.
+    """
+    start_s, first_s = reply.playback_start_s, reply.first_driven_s()
+    duration_s = len(reply.samples()) / 24_000
+    if start_s is None or first_s is None or not duration_s:
+        return None
+    from_s = first_s - start_s
+    due = [s for s in reply.pictures if s.is_driven and from_s <= s.pts_s < duration_s]
+    on_time = sum(s.at_s <= start_s + s.pts_s + ON_TIME_S for s in due)
+    return round(on_time / (duration_s - from_s), 2) if duration_s > from_s else None
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * seconds, 2)
+
+
+def timeline_of(clip: Clip, exchange: Exchange) -> Timeline:
+    """The turn from the labelled last speech sample on, with the server's own guess beside it."""
+    timeline = exchange.timeline()
+    if (guess_s := timeline.marks.pop("last_speech", None)) is not None:
+        timeline.mark("server_last_speech", guess_s)
+    timeline.mark("last_speech", exchange.spoken_from_s + clip.last_speech_s)
+    return timeline

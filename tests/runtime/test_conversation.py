@@ -1,0 +1,251 @@
+"""Turns over the real wire, on engines without models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import numpy as np
+import pytest
+from fake_engines import CLAUSE_S
+from numpy.typing import NDArray
+
+from conftest import QUICK, Running, RunServer
+from halfsecond import wire
+from halfsecond.client import Client, Received
+from halfsecond.conversation import Visitor
+from halfsecond.errors import ServerError
+from halfsecond.recording import Recorder
+
+RATE_HZ = 16_000
+
+
+def speech(seconds: float) -> NDArray[np.float32]:
+    """Loud enough for the fake VAD."""
+    at_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    return (0.4 * np.sin(2 * np.pi * 300 * at_s)).astype(np.float32)
+
+
+def silence(seconds: float) -> NDArray[np.float32]:
+    return np.zeros(int(seconds * RATE_HZ), np.float32)
+
+
+@asynccontextmanager
+async def visiting(running: Running, **wishes: object) -> AsyncIterator[Visitor]:
+    async with running.client(**wishes) as client:
+        visitor = Visitor(client)
+        yield visitor
+        await visitor.close()
+
+
+async def receive_until(client: Client, is_last: Callable[[Received], bool]) -> list[Received]:
+    """Everything up to the message that `is_last` accepts."""
+    received: list[Received] = []
+
+    async def read() -> None:
+        async for event in client.events():
+            assert isinstance(event, Received)
+            received.append(event)
+            if is_last(event):
+                return
+
+    await asyncio.wait_for(read(), 10)
+    return received
+
+
+def is_a(kind: type[wire.Header]) -> Callable[[Received], bool]:
+    return lambda event: isinstance(event.message, kind)
+
+
+async def test_a_spoken_question_is_heard_answered_spoken_and_shown(run_server: RunServer) -> None:
+    async with run_server() as running, visiting(running) as visitor:
+        exchange = await visitor.say(np.concatenate([silence(0.1), speech(0.5)]))
+    reply = exchange.reply
+    assert reply.transcript == "When do you close?"
+    assert reply.text == "We close at five. Come again tomorrow."
+    assert reply.end is not None
+    assert reply.end.reason == "complete"
+    clauses = len(reply.captions)
+    assert len(reply.samples()) == int(clauses * CLAUSE_S * 24_000)
+    assert float(np.abs(reply.samples()).max()) == pytest.approx(0.3, abs=0.01)
+    assert len([shown for shown in reply.pictures if shown.is_driven]) == clauses * CLAUSE_S * 25
+    assert reply.gaps() == []
+
+
+async def test_what_asr_gets_is_the_utterance_with_its_beginning(run_server: RunServer) -> None:
+    async with run_server() as running, visiting(running) as visitor:
+        await visitor.say(np.concatenate([silence(1.0), speech(0.6)]))
+        heard = running.engines.asr.requests[-1].samples
+    loud = np.flatnonzero(np.abs(heard) > 0.1)
+    assert 0.2 < loud[0] / RATE_HZ < 0.4  # the pre-roll
+    assert (loud[-1] - loud[0]) / RATE_HZ == pytest.approx(0.6, abs=0.01)
+
+
+async def test_an_answer_begun_in_a_pause_is_dropped_when_the_visitor_goes_on(
+    run_server: RunServer,
+) -> None:
+    question = np.concatenate([speech(0.4), silence(0.15), speech(0.4)])
+    async with run_server() as running, visiting(running) as visitor:
+        exchange = await visitor.say(question)
+        asked = running.engines.asr.requests
+    assert len(asked) == 2
+    assert len(asked[1].samples) > len(asked[0].samples) + 0.4 * RATE_HZ
+    assert len(visitor.recorder.replies) == 1
+    assert exchange.reply.text == "We close at five. Come again tomorrow."
+
+
+async def test_nothing_is_sent_before_the_turn_is_confirmed(run_server: RunServer) -> None:
+    config = msgspec.structs.replace(
+        QUICK, turn=msgspec.structs.replace(QUICK.turn, silence_s=0.5, pause_s=0.1)
+    )
+    async with run_server(config) as running, visiting(running) as visitor:
+        exchange = await visitor.say(speech(0.5))
+    turn = exchange.timeline()
+    marks = turn.relative().marks
+    assert marks["tts_first_chunk"] < marks["endpoint"]
+    assert marks["first_audio_sent"] >= marks["endpoint"]
+    assert marks["endpoint"] >= 0.45
+    assert exchange.reply.transcript_at_s is not None
+    assert exchange.reply.transcript_at_s >= turn.marks["endpoint"]
+
+
+async def test_without_speculation_the_chain_waits_for_the_silence(run_server: RunServer) -> None:
+    turn = msgspec.structs.replace(QUICK.turn, is_speculative=False, silence_s=0.4)
+    config = msgspec.structs.replace(QUICK, turn=turn)
+    async with run_server(config) as running, visiting(running) as visitor:
+        exchange = await visitor.say(speech(0.5))
+    marks = exchange.timeline().relative().marks
+    assert marks["begun"] >= marks["endpoint"] - 0.01
+    assert exchange.reply.text.startswith("We close")
+
+
+async def test_an_interruption_stops_everything_and_voids_what_is_older(
+    run_server: RunServer,
+) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("One two three four. ",) * 40
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        await client.interrupt()
+        until_end = await receive_until(client, is_a(wire.TurnEnd))
+        end = until_end[-1].message
+        assert isinstance(end, wire.TurnEnd)
+        assert end.reason == "interrupted"
+        made = running.engines.llm.made
+        await client.ask("And now?")
+        running.engines.llm.pieces = ("Now this.",)
+        later = await receive_until(client, is_a(wire.TurnEnd))
+    sounds = [e.message for e in later if isinstance(e.message, wire.Audio | wire.Video)]
+    assert sounds
+    assert {(m.turn, m.generation) for m in sounds} == {(2, end.generation + 1)}
+    assert made <= 41
+
+
+async def test_history_keeps_what_was_heard_and_no_more(run_server: RunServer) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = tuple(f"Sentence number {n} is here. " for n in range(20))
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        await client.report_playhead(turn=1, pts_s=0.41)
+        await asyncio.sleep(0.05)
+        await client.interrupt()
+        await receive_until(client, is_a(wire.TurnEnd))
+        await client.ask("What did you say?")
+        await receive_until(client, is_a(wire.TurnEnd))
+        messages = running.engines.llm.requests[-1].messages
+    said = [m.content for m in messages if m.role == "assistant"]
+    assert len(said) == 1
+    assert said[0].startswith("Sentence number 0 is here.")
+    assert len(said[0].split()) < 14  # of 100
+
+
+async def test_a_client_without_credit_gets_all_sound_and_no_more_pictures_than_it_granted(
+    run_server: RunServer,
+) -> None:
+    async with run_server() as running, running.client(credit=3) as client:
+        client.grants_credit = False
+        running.engines.llm.pieces = ("A longer answer. ",) * 5
+        await client.ask("Tell me.")
+        received = await receive_until(client, is_a(wire.TurnEnd))
+    pictures = [e for e in received if isinstance(e.message, wire.Video)]
+    sound = sum(len(e.payload) for e in received if isinstance(e.message, wire.Audio))
+    captions = [e for e in received if isinstance(e.message, wire.Answer)]
+    assert len(pictures) == 3
+    assert sound == int(len(captions) * CLAUSE_S * 24_000) * 2
+
+
+async def test_a_stage_that_fails_ends_its_turn_and_the_next_one_works(
+    run_server: RunServer,
+) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.tts.fault = "the voice has lost its tongue"
+        await client.ask("Hello?")
+        received = await receive_until(client, is_a(wire.TurnEnd))
+        errors = [e.message for e in received if isinstance(e.message, wire.Error)]
+        assert [e.message for e in errors] == ["the voice has lost its tongue"]
+        assert received[-1].message.reason == "failed"  # type: ignore[union-attr]
+        await client.ask("Hello again?")
+        received = await receive_until(client, is_a(wire.TurnEnd))
+    assert received[-1].message.reason == "complete"  # type: ignore[union-attr]
+    states = [e.message.state for e in received if isinstance(e.message, wire.StateChange)]
+    assert states[-2:] == ["thinking", "speaking"] or "speaking" in states
+
+
+async def test_nothing_heard_is_no_question(run_server: RunServer) -> None:
+    async with run_server() as running, visiting(running) as visitor:
+        running.engines.asr.text = ""
+        exchange = await visitor.say(speech(0.3))
+    assert exchange.reply.end is not None
+    assert exchange.reply.end.reason == "empty"
+    assert exchange.reply.audio == []
+    assert running.engines.llm.requests == []
+
+
+async def test_a_client_that_vanishes_in_mid_turn_frees_its_session(run_server: RunServer) -> None:
+    async with run_server() as running:
+        client = running.client()
+        await client.open()
+        running.engines.llm.pieces = ("And so on. ",) * 50
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        await client.vanish()
+        for _ in range(60):
+            if running.server.session_count == 0:
+                break
+            await asyncio.sleep(0.1)
+        assert running.server.session_count == 0
+        async with visiting(running) as visitor:
+            running.engines.llm.pieces = ("Still here.",)
+            exchange = await visitor.type("Anyone?")
+    assert exchange.reply.text == "Still here."
+
+
+async def test_one_client_too_many_is_told_that_the_server_is_busy(run_server: RunServer) -> None:
+    async with run_server() as running, running.client(), running.client():
+        with pytest.raises(ServerError, match="busy: 2 of 2 sessions"):
+            await running.client().open()
+
+
+async def test_two_visitors_at_once_get_their_own_answers(run_server: RunServer) -> None:
+    async with run_server() as running, visiting(running) as one, visiting(running) as other:
+        first, second = await asyncio.gather(one.type("One?"), other.type("Two?"))
+    assert first.reply.text == second.reply.text == "We close at five. Come again tomorrow."
+    asked = {request.messages[-1].content for request in running.engines.llm.requests}
+    assert asked == {"One?", "Two?"}
+
+
+async def test_the_answer_is_spoken_at_the_pace_of_the_ear(run_server: RunServer) -> None:
+    """Speech is made at most some seconds ahead, however long the answer is."""
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("Another full sentence. ",) * 100
+        await client.ask("Tell me everything.")
+        recorder = Recorder()
+        for event in await receive_until(client, is_a(wire.Audio)):
+            recorder.add(event)
+        await asyncio.sleep(0.3)
+        made_s = len(running.engines.tts.requests) * CLAUSE_S
+        await client.interrupt()
+        await receive_until(client, is_a(wire.TurnEnd))
+    assert 2.0 < made_s < 8.0
