@@ -88,8 +88,12 @@ def _toml(config: Path | None) -> str:
 
 
 def _threads(config: Config) -> dict[str, int]:
-    sections = {"asr": config.asr, "llm": config.llm, "tts": config.tts, "face": config.face}
-    return {name: section.threads for name, section in sections.items()}
+    return {
+        "asr": config.asr.threads,
+        "llm": config.llm.threads,
+        "tts": config.tts.threads,
+        "face": config.face.threads,
+    }
 
 
 def _print_latency(report: LatencyReport) -> None:

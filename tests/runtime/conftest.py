@@ -1,48 +1,19 @@
-"""A server on fake engines, and clients of it."""
+"""A server on fake engines."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from halfsecond import wire
+from fakes.engines import FakeEngines
+from fakes.servers import QUICK, Running, RunServer
 from halfsecond.bus.server import Server
-from halfsecond.client import Client
-from halfsecond.config import Config, FaceConfig, ServerConfig, TurnConfig
+from halfsecond.config import Config
 from halfsecond.models.llm.persona import Persona
-
-sys.path.insert(0, str(Path(__file__).parent))  # tests are no package; their fakes are shared
-
-from fake_engines import FakeEngines
-
-QUICK = Config(
-    server=ServerConfig(max_sessions=2, session_timeout_s=2.0, stall_timeout_s=1.0),
-    turn=TurnConfig(silence_s=0.2, pause_s=0.1, min_speech_s=0.09),
-    face=FaceConfig(idle_fps=0),
-)
-
-
-@dataclass
-class Running:
-    """A server that runs on this loop."""
-
-    address: str
-    engines: FakeEngines
-    server: Server
-
-    def client(self, **wishes: object) -> Client:
-        hello = msgspec.convert({"client": "test", **wishes}, wire.Hello)
-        return Client(self.address, hello=hello, timeout_s=5)
-
-
-RunServer = Callable[..., AbstractAsyncContextManager[Running]]
 
 
 @pytest.fixture

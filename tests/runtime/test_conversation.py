@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import msgspec
 import numpy as np
 import pytest
-from fake_engines import CLAUSE_S
 from numpy.typing import NDArray
 
-from conftest import QUICK, Running, RunServer
+from fakes.engines import CLAUSE_S
+from fakes.servers import QUICK, Running, RunServer
 from halfsecond import wire
 from halfsecond.client import Client, Received
 from halfsecond.conversation import Visitor

@@ -98,8 +98,7 @@ class Listener:
 
     def since(self, from_sample: int) -> NDArray[np.float32]:
         """(n,) mono 16 kHz from a sample of the stream on, as far as it is still kept."""
-        samples: NDArray[np.float32] = self._audio[max(0, from_sample - self._first_sample) :]
-        return samples.copy()
+        return np.array(self._audio[max(0, from_sample - self._first_sample) :])
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""
