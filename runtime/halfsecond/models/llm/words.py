@@ -1,0 +1,103 @@
+"""Words to compare: what a question and a fact have in common, in English and Chinese."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import pairwise
+
+# Words that say that something is asked, not what.
+_FUNCTION_WORDS_TEXT = """
+    a about also am an and any are as at be been bring but by can could d did do does doing for
+    from get give go goes going had has have he hello her here hi his how i if in into is it its
+    just know leave let like ll long lot m many may me much must my near need next now of off
+    often on one or our out please re really s see she should so some somebody something
+    somewhere t take tell than thank thanks that the their them then there these they thing this
+    time to today too until us ve very visit want was we were what when where which who whom
+    whose why will with would yes yet you your
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
+
+# Characters that do the same in Chinese; runs are cut there.
+_FUNCTION_CHARACTERS = re.compile(
+    "请问|什么|哪里|哪儿|多少|怎么|几点|为什么|没有|[的了吗呢吧啊在是我你您们有请]"
+)
+
+# What visitors call the same thing. Keywords in brackets on the page of facts add to it.
+_SAME = (
+    "restroom toilet bathroom washroom lavatory wc",
+    "open hour close",
+    "ticket price cost pay fee admission expensive charge",
+    "eat food lunch hungry restaurant cafe snack drink",
+    "park car garage",
+    "wifi internet wireless",
+    "photo picture camera photograph",
+    "elevator lift",
+    "coat cloakroom jacket bag luggage locker",
+    "child children kid son daughter",
+    "shop store souvenir",
+    "name call",
+)
+
+_WORD_OR_HAN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_ENDINGS = ("ing", "ed", "e")
+
+
+def stem(word: str) -> str:
+    """The word without its English plural and verb ending; at least three letters are left."""
+    if word.endswith("ies") and len(word) > 5:
+        word = word[:-3] + "y"
+    elif word.endswith("s") and not word.endswith("ss") and len(word) > 3:
+        word = word[:-1]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def terms(text: str) -> list[str]:
+    """Stems of the English words and pairs of the Chinese characters that carry meaning."""
+    return list(_meaningful(text))
+
+
+def joined_terms(text: str) -> list[str]:
+    """Stems of neighbouring English words written as one: "rest rooms" may be "restrooms"."""
+    words = normalized(text).split()
+    return [stem(first + second) for first, second in pairwise(words)]
+
+
+def normalized(text: str) -> str:
+    """Lower case words with single spaces, without accents, hyphens and punctuation."""
+    plain = unicodedata.normalize("NFKD", text.lower()).replace("-", "")
+    return " ".join(_WORD_OR_HAN.findall(_ACCENTS.sub("", plain)))
+
+
+def same(term: str) -> frozenset[str]:
+    """Terms that visitors use for the same thing, without the term itself."""
+    return _SAME_TERMS.get(term, frozenset()) - {term}
+
+
+def _meaningful(text: str) -> Iterator[str]:
+    for run in normalized(text).split():
+        if _HAN.match(run):
+            for part in _FUNCTION_CHARACTERS.split(run):
+                yield from _pairs(part)
+        elif run not in _FUNCTION_WORDS:
+            yield stem(run)
+
+
+def _pairs(characters: str) -> list[str]:
+    if len(characters) < 2:
+        return [characters] if characters else []
+    return [first + second for first, second in pairwise(characters)]
+
+
+def _same_terms() -> dict[str, frozenset[str]]:
+    groups = (frozenset(stem(word) for word in group.split()) for group in _SAME)
+    return {term: group for group in groups for term in group}
+
+
+_SAME_TERMS = _same_terms()
