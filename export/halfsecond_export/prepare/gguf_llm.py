@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import ConfigError, UnsupportedModelError
+from halfsecond.models.llm.chat_template import read_chat
 from halfsecond_export.prepare.gguf_file import GgufFile
 from halfsecond_export.prepare.gguf_tokenizer import read_vocabulary, write_tokenizer
+from halfsecond_export.prepare.smoothing import calibration_conversations, smooth_decoder
 
 QUANTIZATIONS = ("int8", "int8_float16", "float16", "float32")
 
@@ -72,6 +74,8 @@ def convert_gguf_files(source: Path, directory: Path, *, quantization: str) -> d
             f"{file.name}: {len(file.unread_tensors)} tensors have no place in the "
             f"{architecture.family} architecture: {', '.join(file.unread_tensors[:5])}"
         )
+    if quantization.startswith("int8"):
+        smooth_decoder(spec.decoder, architecture, _calibration_prompts(directory))
     spec.register_vocabulary(vocabulary.tokens)
     # Beginnings are part of the prompt, so CTranslate2's own are only names that must exist.
     spec.config.bos_token = vocabulary.bos_token or vocabulary.eos_token
@@ -82,6 +86,16 @@ def convert_gguf_files(source: Path, directory: Path, *, quantization: str) -> d
     spec.optimize(quantization=quantization)
     spec.save(str(directory))
     return {**file.texts(_DETAILS), "architecture": vars(architecture)}
+
+
+def _calibration_prompts(directory: Path) -> list[list[int]]:
+    """Conversations in the model's own format, as token ids."""
+    from tokenizers import Tokenizer
+
+    template, _ = read_chat(directory / "chat.json")
+    tokenizer: Any = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    texts = [template.render(messages) for messages in calibration_conversations()]
+    return [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
 
 
 def read_architecture(file: GgufFile) -> Architecture:

@@ -44,7 +44,7 @@ def _gguf_to_ctranslate2(request: PrepareRequest, directory: Path) -> Mapping[st
 
 
 _GGUF_TO_CTRANSLATE2 = Preparer(
-    "gguf-to-ctranslate2", 1, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "tokenizers")
+    "gguf-to-ctranslate2", 2, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "jinja2", "tokenizers")
 )
 
 PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
