@@ -47,12 +47,14 @@ class TurnConfig(Section, frozen=True, kw_only=True):
     """Silence after which the answer is begun in secret, if `is_speculative`."""
     is_speculative: bool = True
     """Whether the chain runs ahead during the silence that ends a turn. Costs watts only."""
-    min_speech_s: float = 0.2
-    """Speech shorter than this starts no turn and interrupts nothing."""
+    min_speech_s: float = 0.1
+    """Speech shorter than this is a click. Longer loses a short "yes"."""
+    interrupt_s: float = 0.35
+    """Speech during an answer that stops it; shorter is taken for a cough or an "mm-hm"."""
     max_utterance_s: float = 28.0
     """Longer speech is answered as it stands (Whisper hears 30 s at most)."""
     can_interrupt: bool = True
-    """Whether speech stops the answer. Needs an echo-free microphone."""
+    """Whether speech stops the answer. Needs a microphone that does not hear the answer."""
 
 
 class VadConfig(Section, frozen=True, kw_only=True):
@@ -246,6 +248,7 @@ def _check_ranges(config: Config, source: str) -> None:
         ("turn.silence_s", config.turn.silence_s, 0.06, 5),
         ("turn.pause_s", config.turn.pause_s, 0.03, config.turn.silence_s),
         ("turn.min_speech_s", config.turn.min_speech_s, 0.03, 2),
+        ("turn.interrupt_s", config.turn.interrupt_s, config.turn.min_speech_s, 5),
         ("turn.max_utterance_s", config.turn.max_utterance_s, 1, 29),
         ("vad.onset", config.vad.onset, 0.01, 0.99),
         ("vad.offset", config.vad.offset, 0.01, config.vad.onset),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fakes.engines import CLAUSE_S
 from fakes.servers import QUICK, Running, RunServer
 from halfsecond import wire
+from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Received
 from halfsecond.conversation import Visitor
 from halfsecond.errors import ServerError
@@ -249,3 +250,42 @@ async def test_the_answer_is_spoken_at_the_pace_of_the_ear(run_server: RunServer
         await client.interrupt()
         await receive_until(client, is_a(wire.TurnEnd))
     assert 2.0 < made_s < 8.0
+
+
+async def speak_into(client: Client, samples: NDArray[np.float32]) -> None:
+    """The microphone of a visitor who talks while the answer plays."""
+    block = RATE_HZ // 50
+    for start in range(0, len(samples), block):
+        await client.send_audio(float_to_pcm16(samples[start : start + block]))
+        await asyncio.sleep(0.02)
+
+
+async def test_a_visitor_who_speaks_over_the_answer_stops_it_and_is_answered(
+    run_server: RunServer,
+) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 40
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        running.engines.llm.pieces = ("Yes.",)
+        speaking = asyncio.create_task(
+            speak_into(client, np.concatenate([speech(0.6), silence(0.6)]))
+        )
+        first = (await receive_until(client, is_a(wire.TurnEnd)))[-1].message
+        second = (await receive_until(client, is_a(wire.TurnEnd)))[-1].message
+        await speaking
+    assert isinstance(first, wire.TurnEnd)
+    assert isinstance(second, wire.TurnEnd)
+    assert (first.turn, first.reason) == (1, "interrupted")
+    assert (second.turn, second.reason) == (2, "complete")
+
+
+async def test_a_cough_does_not_stop_the_answer(run_server: RunServer) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 4
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        await speak_into(client, np.concatenate([speech(0.2), silence(0.4)]))
+        end = (await receive_until(client, is_a(wire.TurnEnd)))[-1].message
+    assert isinstance(end, wire.TurnEnd)
+    assert (end.turn, end.reason) == (1, "complete")

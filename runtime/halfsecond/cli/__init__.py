@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from halfsecond import __version__
-from halfsecond.errors import HalfsecondError
+from halfsecond.errors import ConfigError, HalfsecondError
 
 COMMANDS_GROUP = "halfsecond.commands"
 """Entry points of the commands that other packages bring: `export`, `engines`, `bench`."""
@@ -33,10 +33,33 @@ class _Commands(TyperGroup):
             return own
         for point in entry_points(group=COMMANDS_GROUP):
             if point.name == cmd_name:
-                command = typer.main.get_command(point.load())
-                command.name = cmd_name
-                return command
+                return _load(point)
         return None
+
+
+def _load(point: EntryPoint) -> Any:
+    """The command of an entry point; one that says what is missing where it cannot be imported."""
+    try:
+        command = typer.main.get_command(point.load())
+    except ImportError as error:
+        command = typer.main.get_command(_unavailable(point.name, error))
+    command.name = point.name
+    return command
+
+
+def _unavailable(name: str, error: ImportError) -> typer.Typer:
+    stand_in = typer.Typer(help=f"Not available: {error}.")
+
+    @stand_in.command(
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    )
+    def fail() -> None:
+        raise ConfigError(
+            f"`halfsecond {name}` cannot be loaded ({error}); "
+            "pip install 'halfsecond[demo]' brings what it needs"
+        ) from error
+
+    return stand_in
 
 
 app = typer.Typer(

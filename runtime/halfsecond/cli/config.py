@@ -10,6 +10,7 @@ import typer
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
+from halfsecond.config_reference import reference_page
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -19,6 +20,12 @@ def check(path: Annotated[Path, typer.Argument(help="Config file.")]) -> None:
     """Tell whether a config file can be used, without starting anything."""
     load(path)
     typer.echo(f"{path} is valid")
+
+
+@app.command()
+def reference() -> None:
+    """Print the reference page of the config, in Markdown."""
+    typer.echo(reference_page(), nl=False)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from halfsecond.cli.options import ConfigFile, JsonFlag
@@ -32,5 +33,7 @@ def doctor(config: ConfigFile = None, json: JsonFlag = False) -> None:
 def _print(findings: list[Finding]) -> None:
     table = Table("what", "", "found", "remedy", box=None, pad_edge=False)
     for finding in findings:
-        table.add_row(finding.subject, MARKS[finding.verdict], finding.found, finding.remedy)
+        table.add_row(
+            finding.subject, MARKS[finding.verdict], escape(finding.found), escape(finding.remedy)
+        )
     Console(highlight=False).print(table)

@@ -69,6 +69,8 @@ class Session:
         self._draft: Turn | None = None
         """The turn that is made in secret while the visitor may still go on."""
         self._from_sample = 0
+        self._speaking_since: int | None = None
+        """Where the speech that is going on began, in samples of the microphone."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
         self._listener = Listener(
@@ -152,24 +154,36 @@ class Session:
                 continue
             async for event in self._listener.hear(block):
                 self._on_speech(event)
+            self._interrupt_if_spoken_over()
 
     def _on_speech(self, event: SpeechEvent) -> None:
         if isinstance(event, SpeechStarted):
             self._say_speech(is_speaking=True)
             self._from_sample = event.from_sample
-            if self._turn is not None and self._config.turn.can_interrupt:
-                self._stop_turn("interrupted")
+            self._speaking_since = event.at_sample
             if self._turn is None:
                 self._set_state("listening")
         elif isinstance(event, SpeechPaused):
+            self._speaking_since = None
             if self._config.turn.is_speculative and self._turn is None:
                 self._begin_draft(event.last_sample)
         elif isinstance(event, SpeechResumed):
+            self._speaking_since = event.at_sample
             self._drop_draft()
         elif isinstance(event, SpeechEnded):
+            self._speaking_since = None
             self._say_speech(is_speaking=False)
             if self._turn is None:
                 self._confirm(event)
+
+    def _interrupt_if_spoken_over(self) -> None:
+        """Stops the answer once the visitor has spoken through it for long enough."""
+        turn = self._config.turn
+        if self._turn is None or self._speaking_since is None or not turn.can_interrupt:
+            return
+        if self._listener.heard_s - self._speaking_since / 16_000 >= turn.interrupt_s:
+            self._stop_turn("interrupted")
+            self._set_state("listening")
 
     def _say_speech(self, *, is_speaking: bool) -> None:
         self.outbox.put(

@@ -1,0 +1,82 @@
+"""The reference page of the config, from the types that read it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from halfsecond import config as config_module
+from halfsecond.config import Config
+
+HEAD = """# The config file
+
+A TOML file, given with `--config`. Every key has the default shown here; a key that does not exist
+is an error that lists those that do. Paths are relative to the file. `halfsecond config check FILE`
+tells whether a file can be used, `halfsecond config show` what is in force.
+
+This page is printed by `halfsecond config reference`.
+"""
+
+
+def reference_page() -> str:
+    """docs/config.md: a table of keys for each section."""
+    notes = _notes()
+    parts = [HEAD]
+    for name, section in get_type_hints(Config).items():
+        if isinstance(section, type) and issubclass(section, msgspec.Struct):
+            parts.append(_section(name, section, notes))
+        else:
+            default = _default(Config(), name)
+            parts.append(f"\n`{name}` (text, {default}), above all sections: the language spoken.\n")
+    return "".join(parts)
+
+
+def _section(name: str, section: type[msgspec.Struct], notes: dict[tuple[str, str], str]) -> str:
+    rows = [
+        f"| `{key}` | {_type_name(kind)} | {_default(section(), key)} "
+        f"| {notes.get((section.__name__, key), '')} |"
+        for key, kind in get_type_hints(section).items()
+    ]
+    head = f"\n## [{name}]\n\n{inspect.getdoc(section)}\n\n| key | kind | default | meaning |\n"
+    return head + "|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(f'`"{value}"`' for value in get_args(kind))
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if options:
+        return " or ".join(map(_type_name, options))
+    return {str: "text", int: "integer", float: "number", bool: "true or false"}[kind]
+
+
+def _default(section: Any, key: str) -> str:
+    value = getattr(section, key)
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return "none" if value is None else f"`{value}`"
+
+
+def _notes() -> dict[tuple[str, str], str]:
+    """The docstring under each key, by class and key."""
+    tree = ast.parse(inspect.getsource(config_module))
+    found: dict[tuple[str, str], str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            for key, note in _notes_of(node):
+                found[node.name, key] = " ".join(note.split())
+    return found
+
+
+def _notes_of(section: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(section.body):
+        is_note = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if is_note and isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            yield field.target.id, str(below.value.value)  # type: ignore[attr-defined]
