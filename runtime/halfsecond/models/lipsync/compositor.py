@@ -42,11 +42,15 @@ class Compositor:
 
     def render_pose(self, pose: MouthPose, t_s: float) -> NDArray[np.uint8]:
         """(h, w, 3) RGB: the portrait with this mouth at `t_s` seconds of the face's own life."""
+        return self._bring_to_life(self.still(pose), t_s)
+
+    def still(self, pose: MouthPose) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB: the portrait with this mouth, eyes open, the head where it was."""
         if pose != self._drawn_pose:
             # Drawn in place: nothing outside the lower face ever changes in this picture.
             self._mouth.draw(self._drawn, pose)
             self._drawn_pose = pose
-        return self._bring_to_life(np.array(self._drawn), t_s)
+        return np.array(self._drawn)
 
     def render_patch(self, patch: NDArray[np.uint8], t_s: float) -> NDArray[np.uint8]:
         """(h, w, 3) RGB: the portrait with a drawn lower face, at `t_s` of the face's own life.
