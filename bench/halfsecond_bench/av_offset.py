@@ -76,7 +76,7 @@ def _align(mouth: NDArray[np.float64], sound: NDArray[np.float64]) -> Offset | N
     left, middle, right = scores[best - 1 : best + 2]
     bend = left - 2 * middle + right
     fraction = 0.5 * (left - right) / bend if bend else 0.0
-    return Offset((shifts[best] + fraction) / GRID_HZ, float(scores[best]))
+    return Offset(float(shifts[best] + fraction) / GRID_HZ, float(scores[best]))
 
 
 def _correlation(mouth: NDArray[np.float64], sound: NDArray[np.float64], shift: int) -> float:
