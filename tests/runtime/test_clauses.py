@@ -161,6 +161,13 @@ def test_clauses_do_not_depend_on_how_the_text_arrives(text: str, places: list[i
 
 
 @given(TEXTS)
+@example("Really?! Yes")
+@example('"Yes." Then')
+def test_clauses_of_text_that_arrives_letter_by_letter_are_the_same(text: str) -> None:
+    assert cut(text, *text) == cut(text)
+
+
+@given(TEXTS)
 def test_every_clause_but_the_last_has_something_to_say(text: str) -> None:
     cutter = ClauseCutter()
     clauses = cutter.push(text) + cutter.flush()

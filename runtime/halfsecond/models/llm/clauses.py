@@ -121,7 +121,7 @@ class ClauseCutter:
                 last_pause = end if end > 0 else last_pause
             elif char.isspace():
                 end = _NONE
-                cut = self._cut_at_space(last_pause, at, is_end=is_end)
+                cut = self._cut_at_space(last_pause, at)
             else:
                 at += 1
                 continue
@@ -145,7 +145,7 @@ class ClauseCutter:
     def _is_whole(self, end: int) -> bool:
         return end > 0 and count_words(self._text[:end]) >= _MIN_LATER_WORDS
 
-    def _cut_at_space(self, last: int, at: int, *, is_end: bool) -> int:
+    def _cut_at_space(self, last: int, at: int) -> int:
         """A cut where the text has no punctuation to cut at, judged when a word is complete."""
         words = count_words(self._text[:at])
         if not self._is_first and words > self._max and self._is_whole(last):
@@ -157,12 +157,9 @@ class ClauseCutter:
         before = len(self._text[: at - len(last_word)].rstrip())
         if words > max(limit - 2, 3) and _may_pause(self._text[:before], last_word):
             return before
-        if words < limit:
+        if words < limit or at + 1 == len(self._text):
             return _NONE
-        if at + 1 >= len(self._text):
-            return _NONE if is_end else _WAIT
-        is_break = _may_follow(last_word, self._text[at + 1])
-        return at if is_break else _NONE
+        return at if _may_follow(last_word, self._text[at + 1]) else _NONE
 
 
 def count_words(text: str) -> float:

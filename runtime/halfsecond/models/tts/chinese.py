@@ -6,6 +6,7 @@ import importlib
 import logging
 import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -70,8 +71,11 @@ def _aspirated(phonemes: str) -> str:
 
 def _load_misaki() -> Callable[[str], str]:
     try:
-        jieba = importlib.import_module("jieba")
-        from misaki.zh import ZHG2P
+        with warnings.catch_warnings():
+            # jieba's source has escapes that Python warns of when it is first compiled.
+            warnings.simplefilter("ignore")
+            jieba = importlib.import_module("jieba")
+            from misaki.zh import ZHG2P
     except ImportError as error:
         raise UnsupportedModelError(
             f"Kokoro's Chinese needs the package misaki, which cannot be imported ({error}); "
