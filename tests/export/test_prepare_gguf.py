@@ -121,7 +121,8 @@ def forward(network: Tiny, ids: list[int]) -> Array:
     for index in range(LAYERS):
 
         def project(x: Array, name: str, block: str = f"blk.{index}") -> Array:
-            return x @ w[f"{block}.{name}.weight"].T + w.get(f"{block}.{name}.bias", 0.0)
+            result: Array = x @ w[f"{block}.{name}.weight"].T
+            return result + w.get(f"{block}.{name}.bias", 0.0)
 
         normed = rms_norm(state, w[f"blk.{index}.attn_norm.weight"])
         queries, keys, values = (
@@ -243,7 +244,7 @@ def test_int8_stays_close_where_a_channel_is_a_hundred_times_the_others(tmp_path
     expected = forward(network, PROMPT)
     found = converted_log_probabilities(tmp_path / "out", PROMPT, "int8")
     divergence = (np.exp(expected) * (expected - found)).sum(-1).mean()
-    # 0.02 nats with smoothing, 1.1 without.
+    # 0.01 nats with smoothing, 0.96 without.
     assert divergence < 0.1
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import onnxruntime
 import pytest
@@ -34,8 +34,8 @@ class TinyGraph:
         self.options_type = options_type
         self.options: Callable[[flatbuffers.Builder], int] | None = None
         self.constants: list[np.ndarray[Any, Any]] = []
-        self.input_shape = (1, 5, 5, 2)
-        self.output_shape = (1, 5, 5, 2)
+        self.input_shape: tuple[int, ...] = (1, 5, 5, 2)
+        self.output_shape: tuple[int, ...] = (1, 5, 5, 2)
 
     def write(self, path: Path) -> Path:
         build = flatbuffers.Builder(0)
@@ -206,7 +206,7 @@ def test_a_depthwise_filter_is_applied_to_its_own_channel(tmp_path: Path) -> Non
     convert_tflite(graph.write(tmp_path / "a.tflite"), tmp_path / "a.onnx")
     values = np.random.default_rng(2).normal(size=(1, 5, 5, 2)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(values, (3, 3), (1, 2))
-    expected = np.einsum("byxchw,ohwc->byxc", windows, weights) + [0.5, -0.5]
+    expected = np.einsum("byxchw,ohwc->byxc", windows, weights) + np.array([0.5, -0.5])
     found = run(tmp_path / "a.onnx", values)["output"]
     np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-5)
 

@@ -150,7 +150,8 @@ def build_spec(file: GgufFile, architecture: Architecture) -> Any:
         num_heads_kv=a.key_heads if a.key_heads != a.heads else None,
         head_dim=a.head_size if a.head_size * a.heads != a.width else None,
     )
-    decoder = spec.decoder
+    # Any: the library declares every weight as None until it is set.
+    decoder: Any = spec.decoder
     decoder.scale_embeddings = False
     embeddings = file.tensor("token_embd.weight", (a.vocabulary, a.width))
     decoder.embeddings.weight = embeddings

@@ -47,7 +47,8 @@ _CONVERSATIONS: Sequence[Sequence[str]] = (
     ),
 )
 
-Array = NDArray[np.float32]
+# All are float32; numpy types most results of arithmetic as "some float".
+Array = NDArray[Any]
 
 
 def calibration_conversations() -> list[list[Message]]:
@@ -132,22 +133,27 @@ def _scale(activations: Array, weights: Array) -> Array:
 
 
 def _largest(inputs: Sequence[Array]) -> Array:
-    return np.max([np.abs(each).max(0) for each in inputs], axis=0)
+    largest: Array = np.max([np.abs(each).max(0) for each in inputs], axis=0)
+    return largest
 
 
 def _reach(linear: Any) -> Array:
     """The largest weight by input channel."""
-    return np.abs(linear.weight).max(0)
+    reach: Array = np.abs(linear.weight).max(0)
+    return reach
 
 
 def _linear(inputs: Array, linear: Any) -> Array:
-    result = inputs @ linear.weight.T
-    return result + linear.bias if linear.has_bias() else result
+    result: Array = inputs @ linear.weight.T
+    if linear.has_bias():
+        result = result + linear.bias
+    return result
 
 
 def _rms_norm(state: Array, gamma: Array, epsilon: float) -> Array:
     mean = np.mean(state * state, axis=-1, keepdims=True)
-    return state / np.sqrt(mean + np.float32(epsilon)) * gamma
+    normed: Array = state / np.sqrt(mean + np.float32(epsilon)) * gamma
+    return normed
 
 
 def _attend(projected: Array, sizes: Any) -> Array:
@@ -165,7 +171,8 @@ def _attend(projected: Array, sizes: Any) -> Array:
     scores = np.where(np.tri(tokens, dtype=bool), scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    return (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
+    mixed: Array = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
+    return mixed
 
 
 def _rotate(heads: Array, base: float) -> Array:
@@ -175,4 +182,6 @@ def _rotate(heads: Array, base: float) -> Array:
     angles = (np.arange(tokens)[:, None] * frequencies)[:, None]
     cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     first, second = heads[..., : size // 2], heads[..., size // 2 :]
-    return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], -1)
+    halves = [first * cosine - second * sine, second * cosine + first * sine]
+    turned: Array = np.concatenate(halves, axis=-1)
+    return turned

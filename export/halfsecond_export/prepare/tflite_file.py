@@ -122,9 +122,10 @@ class _Reader:
     def __init__(self, name: str, data: bytes) -> None:
         import tflite
 
-        self._schema = tflite
+        self._schema: Any = tflite
         self._name = name
-        self._model = tflite.Model.GetRootAsModel(data, 0)
+        # Any: the generated classes return None where a table is absent, and say so badly.
+        self._model: Any = tflite.Model.GetRootAsModel(data, 0)
         self._operator_names = _constant_names(tflite.BuiltinOperator)
         self._type_names = _constant_names(tflite.TensorType)
 
