@@ -61,6 +61,7 @@ class VadConfig(Section, frozen=True, kw_only=True):
     """Voice activity detection."""
 
     model: str = "silero-vad"
+    """Catalog name (`halfsecond models list`)."""
     onset: float = 0.5
     """Speech probability that begins speech."""
     offset: float = 0.35
@@ -71,7 +72,9 @@ class AsrConfig(Section, frozen=True, kw_only=True):
     """Speech recognition."""
 
     model: str = "whisper-tiny.en"
+    """Catalog name; `whisper-base` hears other languages than English too."""
     threads: int = 1
+    """Of one call. More can be slower on few cores: measure with `bench stages`."""
     margin_s: float = 1.0
     """Context beyond the utterance. Below 1 s small models fall into repetition."""
 
@@ -80,30 +83,36 @@ class LlmConfig(Section, frozen=True, kw_only=True):
     """Where answers come from."""
 
     kind: Literal["local", "openai", "function"] = "local"
+    """A model on this machine, an OpenAI-compatible address, or a Python function of yours."""
     model: str = "smollm2-135m-int8"
     """Catalog name (local), or the model's name at `base_url` (openai)."""
     threads: int = 1
     """More can be slower: measured 11 ms a token with 1 and 33 ms with 2 on two virtual cores."""
     base_url: str = ""
+    """Of an OpenAI-compatible server, such as `http://127.0.0.1:8080/v1`."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; the key itself is never in a file."""
     function: str = ""
     """`module:callable` of the integrator's function."""
     temperature: float = 0.0
+    """0 always takes the likeliest token; small models stay truthful only there."""
     top_p: float = 1.0
+    """Tokens are drawn from the likeliest that together have this probability."""
     repetition_penalty: float = 1.1
+    """Above 1 makes tokens that were used less likely."""
     max_tokens: int = 96
+    """Longest answer; some 70 English words."""
     seed: int | None = None
+    """Makes drawn tokens repeatable."""
 
 
 class PersonaConfig(Section, frozen=True, kw_only=True):
     """Who answers, and what is true."""
 
-    name: str = ""
     system: str = ""
     """System prompt; empty takes the built-in one, which answers from the facts in a sentence."""
     facts: str = ""
-    """A page of facts, one a line."""
+    """A page of facts, one a line. Without any, the demonstration's space museum is taken."""
     facts_file: str = ""
     """A text file of facts instead, relative to the config file."""
     layout: Literal["lines", "page"] = "lines"
@@ -119,10 +128,13 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """The voice."""
 
     model: str = "hibari"
+    """Catalog name: `hibari` speaks English, `kokoro` English and Chinese."""
     voice: str = ""
     """One of the model's voices; empty takes its default."""
     speed: float = 1.0
+    """1 is the voice's own pace."""
     threads: int = 1
+    """Of one call; hibari needs no more than one."""
 
 
 class FaceConfig(Section, frozen=True, kw_only=True):
@@ -131,15 +143,21 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     portrait: str = ""
     """Picture file, relative to the config file; empty takes the demonstration portrait."""
     driver: Literal["mesh", "wav2lip"] = "mesh"
+    """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint."""
     wav2lip: str = ""
     """ONNX file of a Wav2Lip generator, for `driver = "wav2lip"`."""
     model: str = "face"
     """Catalog name of the face detector and landmarks."""
     width: int = 512
+    """Of the pictures, in pixels."""
     height: int = 512
+    """Of the pictures, in pixels."""
     fps: int = 25
+    """Pictures a second while speaking."""
     threads: int = 1
+    """Of Wav2Lip's network; the mesh driver takes one."""
     jpeg_quality: int = 85
+    """30 to 100; higher is larger."""
     idle_fps: int = 12
     """Rate of the resting face; 0 sends none."""
     seed: int = 0
@@ -150,10 +168,15 @@ class StagesConfig(Section, frozen=True, kw_only=True):
     """Where each stage runs: "local", or the `ipc://` / `tcp://` address of `serve --stage`."""
 
     vad: str = "local"
+    """Voice activity."""
     asr: str = "local"
+    """Speech recognition."""
     llm: str = "local"
+    """The answerer."""
     tts: str = "local"
+    """The voice."""
     lipsync: str = "local"
+    """The face; the one that is worth a machine of its own."""
 
 
 class ModelsConfig(Section, frozen=True, kw_only=True):
@@ -167,7 +190,9 @@ class LogConfig(Section, frozen=True, kw_only=True):
     """What is written, and where figures are read."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
     format: Literal["console", "json"] = "console"
+    """For people on a terminal, or one JSON object a line."""
     has_transcripts: bool = False
     """Whether questions and answers are written to the log."""
     metrics_port: int = 0
