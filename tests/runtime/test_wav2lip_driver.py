@@ -207,14 +207,19 @@ def test_begin_drops_what_was_pending(echo: Path) -> None:
     driver, network = open_driver(echo)
     pending = driver.feed(noise(2.0))
     next(pending)
+    later = driver.feed(noise(0.5))
     driver.begin()
     runs = len(network.runs)
     assert list(pending) == []
     assert len(network.runs) == runs
     new = noise(0.5, seed=3)
-    frames = list(driver.feed(new)) + list(driver.finish())
+    coming = driver.feed(new)
+    assert list(later) == []  # an old iterator does not take the new stream's frames
+    frames = [*coming, *driver.finish()]
     assert frames[0].pts_s == 0.0
     assert sum(f.is_driven for f in frames) == 13
+    # The first frames still ease over from the mouth that was interrupted.
+    assert same_pictures(frames[2:], speak(open_driver(echo)[0], new)[2:])
 
 
 def test_an_interrupted_mouth_closes_softly(echo: Path) -> None:
