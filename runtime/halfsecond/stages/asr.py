@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.asr.recognizer import Recognizer, Transcript
-from halfsecond.models.asr.whisper import Whisper
 from halfsecond.stages.stage import Cancel
 
 
@@ -37,6 +36,9 @@ class AsrStage:
         self._margin_s = margin_s
 
     def open(self) -> None:
+        # SciPy's FFT takes a quarter of a second to import; commands that hear nothing wait less.
+        from halfsecond.models.asr.whisper import Whisper
+
         self._recognizer: Recognizer = Whisper(
             self._model, threads=self._threads, margin_s=self._margin_s
         )
