@@ -21,10 +21,10 @@ from halfsecond.audio import RATE_HZ, load, resample
 from halfsecond.models.tts.kokoro import KokoroVoice
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:
-    import tomli as tomllib  # type: ignore[import-not-found, no-redef, unused-ignore]
+else:
+    import tomli as tomllib
 
 CLIPS = Path(__file__).parent
 LEAD_S, TAIL_S = 0.3, 0.4
@@ -91,7 +91,8 @@ def cough(rng: np.random.Generator) -> Samples:
         bursts += [np.fft.irfft(spectrum * shape, n).astype(np.float32)]
         bursts += [np.zeros(round(0.18 * RATE_HZ), np.float32)]
     both = np.concatenate(bursts)
-    return both / np.abs(both).max() * np.float32(0.5)
+    loudest: Samples = both / np.abs(both).max() * np.float32(0.5)
+    return loudest
 
 
 def with_room(sound: Samples, made: dict[str, Any], rng: np.random.Generator) -> Samples:
@@ -114,7 +115,8 @@ def at_level(sound: Samples, dbfs: float, *, reference: Samples | None = None) -
     """The sound with its (or the reference's) effective value at `dbfs`."""
     measured = sound if reference is None else reference
     rms = float(np.sqrt(np.mean(np.square(measured, dtype=np.float64))))
-    return sound * np.float32(10 ** (dbfs / 20) / rms)
+    leveled: Samples = sound * np.float32(10 ** (dbfs / 20) / rms)
+    return leveled
 
 
 def save_flac(path: Path, samples: Samples) -> None:

@@ -113,6 +113,7 @@ class Segmenter:
     def reset(self) -> None:
         """Forgets an utterance that is under way, and counts from zero again."""
         self._position = 0
+        self._previous_end = 0
         self._speech: _Speech | None = None
 
     @property
@@ -155,21 +156,27 @@ class Segmenter:
         if speech.silent == self._pause_windows:
             yield SpeechPaused(last_sample=speech.last)
         if speech.silent >= self._silence_windows:
-            yield SpeechEnded(last_sample=speech.last, from_sample=self._from_sample(speech))
-            self._speech = None
+            yield self._end(speech)
         else:
             yield from self._cut(speech)
 
     def _cut(self, speech: _Speech) -> Iterator[SpeechEvent]:
         """Ends an utterance that is as long as it may be."""
-        begin = self._from_sample(speech)
-        length = self._position - begin
+        length = self._position - self._from_sample(speech)
         if speech.is_started and length >= self._config.max_utterance_s * RATE_HZ:
-            yield SpeechEnded(last_sample=speech.last, from_sample=begin, is_cut=True)
-            self._speech = None
+            yield self._end(speech, is_cut=True)
+
+    def _end(self, speech: _Speech, *, is_cut: bool = False) -> SpeechEnded:
+        begin = self._from_sample(speech)
+        # Speech goes on through a cut: what was heard so far is not heard again as pre-roll.
+        last = self._position if is_cut and not speech.silent else speech.last
+        self._previous_end = last
+        self._speech = None
+        return SpeechEnded(last_sample=last, from_sample=begin, is_cut=is_cut)
 
     def _from_sample(self, speech: _Speech) -> int:
-        return max(0, speech.first - round(self._config.pre_roll_s * RATE_HZ))
+        wanted = speech.first - round(self._config.pre_roll_s * RATE_HZ)
+        return max(self._previous_end, wanted)
 
     def _windows(self, seconds: float) -> int:
         """How many windows the time lasts, rounded up, at least one."""
@@ -188,12 +195,8 @@ def _check(config: SegmenterConfig) -> None:
             f"pause_s {config.pause_s} and silence_s {config.silence_s}: "
             "expected 0 < pause_s <= silence_s"
         )
-    if config.lag_s < 0 or config.lag_s >= config.pause_s:
-        raise ConfigError(
-            f"lag_s {config.lag_s}: expected 0 or more, and less than pause_s {config.pause_s}"
-        )
-    if config.pre_roll_s < 0 or config.min_speech_s < 0:
-        raise ConfigError("pre_roll_s and min_speech_s: expected 0 or more")
+    if min(config.pre_roll_s, config.min_speech_s, config.lag_s) < 0:
+        raise ConfigError("pre_roll_s, min_speech_s and lag_s: expected 0 or more")
     if not config.silence_s < config.max_utterance_s <= 29:
         raise ConfigError(
             f"max_utterance_s {config.max_utterance_s}: expected more than silence_s, at most 29"
