@@ -7,7 +7,7 @@ keys are ignored, so that later servers may add some.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 VideoFormat = Literal["jpeg", "rgb", "none"]
 State = Literal["idle", "listening", "thinking", "speaking"]
 TurnEndReason = Literal["complete", "interrupted", "empty", "failed"]
+Frames = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -50,7 +51,7 @@ class Hello(Header, frozen=True, kw_only=True, tag="hello"):
     video: VideoFormat = "jpeg"
     wants_idle: bool = True
     """Whether frames of the resting face are sent between answers."""
-    credit: int = 50
+    credit: Frames = 50
     """Video frames that the client can take before it grants more."""
 
 
@@ -79,7 +80,7 @@ class Playhead(Header, frozen=True, kw_only=True, tag="playhead"):
 class Credit(Header, frozen=True, kw_only=True, tag="credit"):
     """Client: `frames` more video frames may be sent."""
 
-    frames: int
+    frames: Frames
 
 
 class Clock(Header, frozen=True, kw_only=True, tag="clock"):
@@ -233,5 +234,6 @@ def _decode(
         raise WireError(f"the payload has {len(payload)} bytes; at most {max_payload_bytes}")
     try:
         return decoder.decode(header), payload
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # msgspec passes the last two on as they are: bytes that are no UTF-8, and deep nesting.
         raise WireError(f"the header is not a message of protocol {PROTOCOL}: {error}") from error

@@ -32,6 +32,8 @@ RETRY_S = 0.005
 SWEEP_S = 0.5
 AUDIO_RATES_HZ = range(8_000, 192_001)
 MAX_CHANNELS = 8
+MAX_AUDIO_S = 1.0
+"""Audio in one message. Longer blocks would wait as megabytes, and hold up other sessions' VAD."""
 
 
 @dataclass
@@ -39,6 +41,7 @@ class _Client:
     """What the server holds of one client."""
 
     identity: bytes
+    hello: wire.Hello
     session: Session
     outbox: Outbox
     heard_s: float
@@ -96,7 +99,11 @@ class Server:
                     self._on_message(identity, frames)
                 except WireError as error:
                     METRICS.rejected_messages.inc()
-                    await self._reply(identity, wire.Error(code="bad_message", message=str(error)))
+                    await self._reply(identity, self._error(identity, "bad_message", str(error)))
+                except Exception as error:  # one client's message must not end the others' answers
+                    log.error("message failed", exc_info=error)
+                    message = "the server failed on this message; see its log"
+                    await self._reply(identity, self._error(identity, "internal", message))
         finally:
             sweeper.cancel()
 
@@ -126,19 +133,27 @@ class Server:
             return
         client = self._clients.get(identity)
         if client is None:
-            if identity not in self._opening:
-                error = wire.Error(code="no_session", message="say hello first", is_fatal=True)
-                self._spawn(self._reply(identity, error))
+            self._turn_away(identity, message)
             return
         client.heard_s = self._now()
         self._act(client, message, payload)
+
+    def _turn_away(self, identity: bytes, message: wire.ClientMessage) -> None:
+        """Answers what came without a session; a microphone may run while one is being opened."""
+        if identity not in self._opening:
+            error = wire.Error(code="no_session", message="say hello first", is_fatal=True)
+        elif not isinstance(message, wire.Audio):
+            error = wire.Error(code="not_open_yet", message="wait for the welcome")
+        else:
+            return
+        self._spawn(self._reply(identity, error))
 
     def _act(self, client: _Client, message: wire.ClientMessage, payload: bytes) -> None:
         session = client.session
         if isinstance(message, wire.Audio):
             self._on_audio(client, message, payload)
         elif isinstance(message, wire.EndOfAudio):
-            session.end_of_audio()
+            self._check_pace(client, is_taken=session.end_of_audio())
         elif isinstance(message, wire.Text):
             if not message.text.strip():
                 raise WireError("the text is empty")
@@ -157,15 +172,25 @@ class Server:
         if message.seq <= last:
             raise WireError(f"audio {message.seq} came after {last}; it was dropped")
         client.sequence["audio"] = message.seq
-        if len(payload) % 2:
-            raise WireError(f"audio is s16le, so its bytes are even; these are {len(payload)}")
-        if not client.session.hear(payload):
+        frame_bytes = 2 * client.hello.audio_channels
+        if len(payload) % frame_bytes:
+            raise WireError(
+                f"audio is s16le in {client.hello.audio_channels} channels, so its bytes come in "
+                f"{frame_bytes}s; these are {len(payload)}"
+            )
+        duration_s = len(payload) / frame_bytes / client.hello.audio_rate_hz
+        if duration_s > MAX_AUDIO_S:
+            raise WireError(
+                f"a message holds {MAX_AUDIO_S:g} s of audio, this one {duration_s:g} s"
+            )
+        self._check_pace(client, is_taken=client.session.hear(payload))
+
+    @staticmethod
+    def _check_pace(client: _Client, *, is_taken: bool) -> None:
+        if not is_taken:
+            message = "audio comes faster than it can be heard; this message was dropped"
             client.outbox.put(
-                wire.Error(
-                    session=client.session.name,
-                    code="too_fast",
-                    message="audio comes faster than it can be heard; this block was dropped",
-                )
+                wire.Error(session=client.session.name, code="too_fast", message=message)
             )
 
     def _on_clock(self, identity: bytes, message: wire.Clock) -> None:
@@ -183,16 +208,12 @@ class Server:
         self._spawn(self._reply(identity, reply))
 
     def _on_hello(self, identity: bytes, hello: wire.Hello) -> None:
-        if hello.v != wire.PROTOCOL:
-            raise WireError(f"protocol {hello.v} is not spoken here; this is {wire.PROTOCOL}")
-        if (
-            hello.audio_rate_hz not in AUDIO_RATES_HZ
-            or not 1 <= hello.audio_channels <= MAX_CHANNELS
-        ):
-            raise WireError(
-                f"audio at {hello.audio_rate_hz} Hz in {hello.audio_channels} channels is not "
-                f"heard; it must be 8000 to 192000 Hz in 1 to {MAX_CHANNELS} channels"
-            )
+        if refusal := _refusal(hello):
+            METRICS.rejected_messages.inc()
+            is_fatal = identity not in self._clients
+            error = self._error(identity, *refusal, is_fatal=is_fatal)
+            self._spawn(self._reply(identity, error))
+            return
         if identity in self._opening:
             return
         is_known = identity in self._clients
@@ -218,7 +239,7 @@ class Server:
                 outbox=outbox,
                 now=self._now,
             )
-            client = _Client(identity, session, outbox, heard_s=self._now())
+            client = _Client(identity, hello, session, outbox, heard_s=self._now())
             outbox.put(self._welcome(hello, session))
             try:
                 await session.open()
@@ -274,6 +295,13 @@ class Server:
             else:
                 return True
 
+    def _error(
+        self, identity: bytes, code: str, message: str, *, is_fatal: bool = False
+    ) -> wire.Error:
+        client = self._clients.get(identity)
+        session = client.session.name if client else ""
+        return wire.Error(session=session, code=code, message=message, is_fatal=is_fatal)
+
     async def _reply(self, identity: bytes, message: wire.Header) -> None:
         """Sends one message outside any session; a client that is gone misses it."""
         with contextlib.suppress(zmq.ZMQError):
@@ -315,3 +343,16 @@ class Server:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("server task failed", exc_info=error)
+
+
+def _refusal(hello: wire.Hello) -> tuple[str, str] | None:
+    """(code, message) of why no session can be opened for this hello."""
+    if hello.v != wire.PROTOCOL:
+        return "bad_version", f"protocol {hello.v} is not spoken here; this is {wire.PROTOCOL}"
+    rate_hz, channels = hello.audio_rate_hz, hello.audio_channels
+    if rate_hz not in AUDIO_RATES_HZ or not 1 <= channels <= MAX_CHANNELS:
+        return "bad_hello", (
+            f"audio at {rate_hz} Hz in {channels} channels is not heard; it must be "
+            f"{AUDIO_RATES_HZ[0]} to {AUDIO_RATES_HZ[-1]} Hz in 1 to {MAX_CHANNELS} channels"
+        )
+    return None
