@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 
 from halfsecond.models.llm.words import joined_terms, normalized, same, terms
@@ -16,6 +15,10 @@ MIN_COVERAGE = 0.45
 
 # What a synonym counts against the word itself.
 _SAME_WEIGHT = 0.8
+
+# What the last word of a line counts against the first: what a line is about comes early, so that
+# "Where is the café?" is not answered by "The restrooms are behind the café."
+_LAST_WEIGHT = 0.8
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]\s*$")
 
@@ -55,8 +58,8 @@ class FactsPage:
 
     def __init__(self, facts: tuple[Fact, ...]) -> None:
         self.facts = facts
-        self._terms = [Counter(terms(_searchable(fact))) for fact in facts]
-        self._frequency = Counter(term for line in self._terms for term in line)
+        self._lines = [_weights(fact) for fact in facts]
+        self._known = frozenset(term for line in self._lines for term in line)
 
     @classmethod
     def parse(cls, text: str) -> FactsPage:
@@ -70,13 +73,14 @@ class FactsPage:
         total = sum(self._rarity(group) for group in groups)
         asked = f" {normalized(question)} "
         found = []
-        for fact, line in zip(self.facts, self._terms, strict=True):
-            held = sum(self._held(group, line) for group in groups)
-            coverage = held / total if total else 0.0
+        for fact, line in zip(self.facts, self._lines, strict=True):
+            held = [(group, _likeness(group, line) * self._rarity(group)) for group in groups]
+            score = sum(rarity * _place(group, line) for group, rarity in held)
+            coverage = sum(rarity for _, rarity in held) / total if total else 0.0
             if any(f" {normalized(phrase)} " in asked for phrase in fact.keywords):
-                held, coverage = held + self._rarity(()), 1.0
-            if held > 0:
-                found.append(Match(fact, held, coverage))
+                score, coverage = score + self._rarity(()), 1.0
+            if score > 0:
+                found.append(Match(fact, score, coverage))
         return sorted(found, key=lambda match: -match.score)
 
     def knows_words_of(self, question: str) -> bool:
@@ -92,18 +96,13 @@ class FactsPage:
         return list(groups.values())
 
     def _terms_of(self, question: str) -> list[str]:
-        joined = [term for term in joined_terms(question) if term in self._frequency]
+        joined = [term for term in joined_terms(question) if term in self._known]
         single = [t for t in terms(question) if not any(_is_part(t, whole) for whole in joined)]
         return [*single, *joined]
 
-    def _held(self, group: tuple[str, ...], line: Counter[str]) -> float:
-        if line[group[0]]:
-            return self._rarity(group)
-        return _SAME_WEIGHT * self._rarity(group) if any(line[term] for term in group) else 0.0
-
     def _rarity(self, group: tuple[str, ...]) -> float:
         """The inverse document frequency of a meaning, as in BM25; highest if no line has it."""
-        count = sum(any(line[term] for term in group) for line in self._terms)
+        count = sum(any(term in line for term in group) for line in self._lines)
         return math.log(1 + (len(self.facts) - count + 0.5) / (count + 0.5))
 
 
@@ -111,8 +110,22 @@ def _is_part(term: str, whole: str) -> bool:
     return term != whole and (whole.startswith(term) or whole.endswith(term))
 
 
-def _searchable(fact: Fact) -> str:
-    return " ".join((fact.text, *fact.keywords))
+def _weights(fact: Fact) -> dict[str, float]:
+    """The terms of a line and what each counts for its place; keywords count as the first."""
+    spoken = terms(fact.text)
+    fall = (1 - _LAST_WEIGHT) / max(1, len(spoken) - 1)
+    weights = {term: 1 - fall * at for at, term in reversed(list(enumerate(spoken)))}
+    return weights | dict.fromkeys(terms(" ".join(fact.keywords)), 1.0)
+
+
+def _likeness(group: tuple[str, ...], line: dict[str, float]) -> float:
+    if group[0] in line:
+        return 1.0
+    return _SAME_WEIGHT if any(term in line for term in group) else 0.0
+
+
+def _place(group: tuple[str, ...], line: dict[str, float]) -> float:
+    return max((line[term] for term in group if term in line), default=0.0)
 
 
 def _parse_line(line: str) -> Fact:
