@@ -115,9 +115,10 @@ class PersonaConfig(Section, frozen=True, kw_only=True):
     """A page of facts, one a line. Without any, the demonstration's space museum is taken."""
     facts_file: str = ""
     """A text file of facts instead, relative to the config file."""
-    layout: Literal["lines", "page"] = "lines"
-    """Whether the facts that fit stand beside each question, or the whole page before all of them.
-    Models below about a billion parameters need "lines"."""
+    layout: Literal["auto", "lines", "page"] = "auto"
+    """Whether the facts that fit stand beside each question ("lines"), or the whole page before all
+    of them ("page"). Models below about a billion parameters need "lines"; "auto" takes it for
+    local ones."""
     unknown_answer: str = ""
     """What is said when the facts do not hold the answer; empty takes the built-in sentence."""
     history_turns: int = 4

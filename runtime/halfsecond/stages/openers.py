@@ -11,7 +11,7 @@ from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.driver import LipSync
 from halfsecond.models.llm.answerer import Answerer
 from halfsecond.models.llm.facts import FactsPage
-from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Persona
+from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
 
 DEMO_PORTRAIT = "astronaut.png"
@@ -68,10 +68,17 @@ def _open_wav2lip(config: FaceConfig, models: Path) -> LipSync:
 
 def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:
     """The answerer of `[llm]`; `directory` holds the model of a local one."""
-    from halfsecond.models.llm.ctranslate2_llm import CTranslate2Answerer
+    from halfsecond.models.llm import registry
 
-    assert directory is not None
-    return CTranslate2Answerer(directory, threads=config.threads)
+    return registry.open_answerer(
+        config.kind,
+        model_path=directory,
+        threads=config.threads,
+        base_url=config.base_url,
+        model=config.model,
+        api_key_env=config.api_key_env,
+        function=config.function,
+    )
 
 
 def open_persona(config: Config) -> Persona:
@@ -86,9 +93,16 @@ def open_persona(config: Config) -> Persona:
         system=wanted.system,
         facts=FactsPage.parse(facts),
         unknown_answer=wanted.unknown_answer or UNKNOWN_ANSWER,
-        layout=wanted.layout,
+        layout=_layout(config),
         history_turns=wanted.history_turns,
     )
+
+
+def _layout(config: Config) -> Layout:
+    """Small models repeat the fact beside the question; a server's model is taken for a large one."""
+    if config.persona.layout != "auto":
+        return config.persona.layout
+    return "lines" if config.llm.kind == "local" else "page"
 
 
 def _read_facts(path: Path) -> str:
