@@ -4,7 +4,7 @@ forward pass in llama.cpp's own layout, and SmolLM2 against token ids from llama
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from halfsecond_export.prepare.smoothing import smooth_decoder
 
 Array = np.ndarray[Any, Any]
 SMOLLM2_TOKENS = Path(__file__).parent / "data" / "smollm2_tokens.json"
+PRE_TOKENIZER_TOKENS = Path(__file__).parent / "data" / "pre_tokenizer_tokens.json"
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -58,7 +59,8 @@ class Tiny:
     pre: str = "smollm"
     tokenizer: str = "gpt2"
     template: str = CHATML
-    extra: dict[str, float] | None = None
+    tokens: tuple[str, ...] = tuple(TOKENS)
+    merges: tuple[str, ...] = tuple(MERGES)
 
     def write(self, path: Path) -> Path:
         writer = gguf.GGUFWriter(path, self.family)
@@ -74,9 +76,9 @@ class Tiny:
         writer.add_rope_freq_base(ROTARY_BASE)
         writer.add_tokenizer_model(self.tokenizer)
         writer.add_tokenizer_pre(self.pre)
-        writer.add_token_list(TOKENS)
-        writer.add_token_types([3, 3, 3] + [1] * (len(TOKENS) - 3))
-        writer.add_token_merges(MERGES)
+        writer.add_token_list(self.tokens)
+        writer.add_token_types([3, 3, 3] + [1] * (len(self.tokens) - 3))
+        writer.add_token_merges(self.merges)
         writer.add_bos_token_id(1)
         writer.add_eos_token_id(2)
         if self.template:
@@ -90,15 +92,22 @@ class Tiny:
         return path
 
 
-def tiny(family: str, *, is_tied: bool = True, has_biases: bool | None = None) -> Tiny:
+def tiny(
+    family: str,
+    *,
+    is_tied: bool = True,
+    has_biases: bool | None = None,
+    merges: Sequence[str] = MERGES,
+) -> Tiny:
+    tokens = (*TOKENS[:259], *(merge.replace(" ", "") for merge in merges))
     rng = np.random.default_rng(7)
     rows = {"attn_q": HEADS * SIZE, "attn_k": KEY_HEADS * SIZE, "attn_v": KEY_HEADS * SIZE}
     weights: dict[str, Array] = {
-        "token_embd.weight": rng.normal(size=(len(TOKENS), WIDTH)),
+        "token_embd.weight": rng.normal(size=(len(tokens), WIDTH)),
         "output_norm.weight": rng.uniform(0.5, 1.5, WIDTH),
     }
     if not is_tied:
-        weights["output.weight"] = rng.normal(size=(len(TOKENS), WIDTH))
+        weights["output.weight"] = rng.normal(size=(len(tokens), WIDTH))
     for index in range(LAYERS):
         block = f"blk.{index}"
         shapes = {name: (count, WIDTH) for name, count in rows.items()}
@@ -111,7 +120,22 @@ def tiny(family: str, *, is_tied: bool = True, has_biases: bool | None = None) -
         if family == "qwen2" if has_biases is None else has_biases:
             for name, count in rows.items():
                 weights[f"{block}.{name}.bias"] = rng.normal(size=count)
-    return Tiny(family, weights, pre="qwen2" if family == "qwen2" else "smollm")
+    pre = "qwen2" if family == "qwen2" else "smollm"
+    return Tiny(family, weights, pre=pre, tokens=tokens, merges=tuple(merges))
+
+
+def all_runs(texts: Sequence[str]) -> list[str]:
+    """Merges that join any 2, 3 or 4 neighbours of these texts, so that only the cuts hold."""
+    letters = byte_letters()
+    merges: dict[str, None] = {}
+    for length in (2, 3, 4):
+        for text in texts:
+            written = "".join(letters[byte] for byte in text.encode())
+            for at in range(len(written) - length + 1):
+                run = written[at : at + length]
+                if "<|" not in run:
+                    merges[f"{run[:-1]} {run[-1]}"] = None
+    return list(merges)
 
 
 def forward(network: Tiny, ids: list[int]) -> Array:
@@ -276,6 +300,18 @@ def test_text_is_cut_as_the_family_cuts_it(
     convert_gguf(network.write(tmp_path / "tiny.gguf"), tmp_path / "out")
     tokenizer: Any = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
     assert [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)] == pieces
+
+
+@pytest.mark.parametrize("pre", ["smollm", "llama-bpe", "qwen2"])
+def test_tricky_text_is_cut_as_llama_cpp_cuts_it(pre: str, tmp_path: Path) -> None:
+    cases = json.loads(PRE_TOKENIZER_TOKENS.read_text(encoding="utf-8"))["texts"]
+    network = tiny("llama", merges=all_runs([case["text"] for case in cases]))
+    network.pre = pre
+    convert_gguf(network.write(tmp_path / "tiny.gguf"), tmp_path / "out", quantization="float32")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    cases = [case for case in cases if pre in case]
+    found = [tokenizer.encode(case["text"], add_special_tokens=False).ids for case in cases]
+    assert found == [case[pre] for case in cases]
 
 
 def test_chat_json_names_the_template_and_the_ends_of_a_turn(tmp_path: Path) -> None:
