@@ -16,7 +16,8 @@ Array = NDArray[np.floating]
 CAVITY = (0.21, 0.095, 0.085)
 THROAT = (0.10, 0.045, 0.042)
 TONGUE = (0.80, 0.46, 0.44)
-IVORY = (1.00, 1.06, 1.12)
+IVORY = (1.00, 0.94, 0.84)
+"""Of a light between the skin's and a bright room's: teeth are no darker on dark skin."""
 OWN_TEETH_GAP = 0.05
 """A mouth open by this much, in eye distances, shows teeth of its own if they are bright."""
 OWN_TEETH_SHARE = 0.15
@@ -44,10 +45,12 @@ class Interior:
     def draw(self, pose: MouthPose) -> Array:
         """(h, w, 3) float32 RGB of the window."""
         result = self.cavity.copy()
-        for layer, share in ((self._tongue, 0.80), (self._lower_teeth, 1.0)):
-            _lay(result, self._moved(layer, share * pose.jaw * self._drop_px))
+        lit = max(0.0, 1.0 - 1.1 * pose.round)
+        drop = pose.jaw * self._drop_px
+        _lay(result, self._moved(self._tongue, 0.80 * drop))
+        _lay(result, self._moved(self._lower_teeth * np.float32(lit), drop))
         # Lips that hardly part, or are pushed forward, leave the teeth in the dark.
-        light = smooth_step(0.06, 0.36, np.array(pose.opening)) * max(0.0, 1.0 - 1.1 * pose.round)
+        light = smooth_step(0.06, 0.36, np.array(pose.opening)) * np.float32(lit)
         _lay(result, self.upper_teeth * light)
         return np.asarray(result, np.float32)
 
@@ -64,6 +67,12 @@ class Interior:
         grey = colour.mean()
         strength = min(1.0, float(np.ptp(self._skin)) / (0.25 * float(self._skin.max()) + 1e-6))
         return np.asarray(np.clip(grey + (colour - grey) * strength, 0, 250), np.float32)
+
+    def _ivory(self) -> Array:
+        light = 0.5 * float(self._skin.max()) + 0.42 * 255 * float(self._skin.max() > 40)
+        colour = light * np.array(IVORY, np.float32)
+        grey = np.ptp(self._skin) < 0.04 * float(self._skin.max())
+        return np.full(3, colour.mean(), np.float32) if grey else colour
 
     def _cavity(self, lips: Lips) -> Array:
         at = self._place
@@ -97,7 +106,7 @@ class Interior:
 
     def _drawn_teeth(self, lips: Lips) -> Array:
         at, eye = self._place, lips.eye_distance
-        ivory = self._tint(IVORY)
+        ivory = self._ivory()
         gaps, heights = _teeth_shape(at.u, 0.30)
         bottom = at.seam + TEETH_LENGTH * eye * (heights - 0.35 * at.u**2)
         cover = 1.0 - smooth_step(-0.012 * eye, 0.004 * eye, at.y - bottom)
@@ -112,7 +121,7 @@ class Interior:
         cover = smooth_step(-0.006 * eye, 0.010 * eye, at.y - top)
         cover *= 1.0 - smooth_step(0.42, 0.68, np.abs(at.u))
         shade = (0.66 - 0.25 * smooth_step(0.1, 0.6, np.abs(at.u))) * (1.0 - 0.14 * gaps)
-        return _cover(self._tint(IVORY) * shade[..., None], 0.8 * cover)
+        return _cover(self._ivory() * shade[..., None], 0.8 * cover)
 
     def _draw_tongue(self, lips: Lips) -> Array:
         at, eye = self._place, lips.eye_distance

@@ -75,7 +75,7 @@ def _rest(lips: Lips, at: _Places) -> tuple[Array, Array]:
     """Closes a smile's gap and lets its corners go a little."""
     openness = np.float32(min(1.0, float(at.gap.max()) / (0.07 * lips.eye_distance)))
     corner = _corner(lips, at)
-    relax_x = -0.09 * lips.half_width * openness * _across(at.u) * _band(lips, at, 0.30)
+    relax_x = -0.09 * lips.half_width * openness * _inward(lips, at, 0.30)
     relax_y = 0.030 * lips.eye_distance * openness * corner
     relax_y = relax_y + 0.15 * _flattened(lips, at)
     upper = relax_y + REST_UPPER_SHARE * at.gap * _on_upper(lips, at)
@@ -94,7 +94,7 @@ def _jaw(lips: Lips, at: _Places) -> tuple[Array, Array]:
     neck = 1.0 - smooth_step(0.0, 1.0, (at.y - at.chin) / (NECK_LENGTH * lips.eye_distance))
     lower = drop * (opening * (1.0 - down) + chin * down) * neck
     # An open mouth is a little narrower than a closed one.
-    inward = -0.11 * lips.half_width * _across(at.u) * _band(lips, at, 0.35)
+    inward = -0.11 * lips.half_width * _inward(lips, at, 0.35)
     return _field(inward, follow), _field(inward, lower + follow * (1.0 - opening))
 
 
@@ -102,7 +102,7 @@ def _press(lips: Lips, at: _Places) -> tuple[Array, Array]:
     """Lips roll in: their outer contours come nearer while the slit stays where it is."""
     upper = 0.30 * _thickening(lips, at, is_upper=True)
     lower = -0.28 * _thickening(lips, at, is_upper=False)
-    inward = -0.03 * lips.half_width * _across(at.u) * _band(lips, at, 0.25)
+    inward = -0.03 * lips.half_width * _inward(lips, at, 0.25)
     return _field(inward, upper), _field(inward, lower)
 
 
@@ -127,11 +127,11 @@ def _thickening(lips: Lips, at: _Places, *, is_upper: bool) -> Array:
 
 
 def _sideways(lips: Lips, at: _Places, reach: float) -> Array:
-    return _field(reach * _across(at.u) * _band(lips, at, 0.42), np.zeros_like(at.u))
+    return _field(reach * _inward(lips, at, 0.42), np.zeros_like(at.u))
 
 
 def _narrow(lips: Lips, at: _Places) -> Array:
-    drawn = -NARROW * lips.half_width * _across(at.u) * _band(lips, at, 0.42)
+    drawn = -NARROW * lips.half_width * _inward(lips, at, 0.42)
     return _field(drawn, 0.5 * _flattened(lips, at))
 
 
@@ -165,6 +165,13 @@ def _corner(lips: Lips, at: _Places) -> Array:
 def _band(lips: Lips, at: _Places, height: float) -> Array:
     """1 along the mouth, falling off above and below over `height` eye distances."""
     return np.exp(-(((at.y - at.seam) / (height * lips.eye_distance)) ** 2)).astype(np.float32)
+
+
+def _inward(lips: Lips, at: _Places, height: float) -> Array:
+    """`_across` along the mouth, falling off over `height` eye distances; noses stay as wide."""
+    aside = np.clip((np.abs(at.x) / lips.eye_distance - 0.10) / 0.16, 0.0, 1.0)
+    above = smooth_step(-0.06, 0.06, (lips.nose_y - at.y) / lips.eye_distance)
+    return _across(at.u) * _band(lips, at, height) * (1.0 - 0.9 * above * (1.0 - aside))
 
 
 def _across(u: Array) -> Array:

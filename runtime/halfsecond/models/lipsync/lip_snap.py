@@ -17,6 +17,8 @@ CLOSED_GAP = 0.055
 """Inner contours nearer than this, in eye distances, are those of a closed mouth."""
 REACH = 0.035
 """How far a contour may move, in eye distances."""
+REACH_INSIDE = 0.45
+"""How far the lower one may move into the mouth, as a part of the gap."""
 COLUMNS = 81
 STEP_PX = 0.25
 
@@ -25,7 +27,8 @@ def snap_lips(image: NDArray[np.uint8], lips: Lips) -> Lips:
     """`lips` with the inner contours where the picture has them."""
     u = np.linspace(-0.98, 0.98, COLUMNS)
     upper, lower = lips.curve(lips.upper_inner, u), lips.curve(lips.lower_inner, u)
-    if float((lower - upper).max()) < CLOSED_GAP * lips.eye_distance:
+    gap = float((lower - upper).max())
+    if gap < CLOSED_GAP * lips.eye_distance:
         seam = _darkest(image, lips, u, (upper + lower) / 2)
         return _with_slit(lips, u, seam, seam)
     outer_up, outer_low = lips.curve(lips.upper_outer, u), lips.curve(lips.lower_outer, u)
@@ -33,8 +36,8 @@ def snap_lips(image: NDArray[np.uint8], lips: Lips) -> Lips:
     return _with_slit(
         lips,
         u,
-        _edge(image, lips, u, upper, strangeness, inward=1.0),
-        _edge(image, lips, u, lower, strangeness, inward=-1.0),
+        _edge(lips, u, upper, strangeness, inward=1.0, gap=0.0),
+        _edge(lips, u, lower, strangeness, inward=-1.0, gap=gap),
     )
 
 
@@ -59,6 +62,8 @@ class _Strangeness:
             for share in (0.3, 0.45, 0.6, 0.75)
         ]
         colours = np.concatenate(both).reshape(-1, 3)
+        # Where the landmarks are far off, half of these are skin: lips are the redder half.
+        colours = colours[colours[:, 1] >= np.median(colours[:, 1])]
         self._mean = np.median(colours, axis=0)
         spread = np.median(np.abs(colours - self._mean), axis=0) * 1.5
         self._spread = np.maximum(spread, [7.0, 3.0, 3.0])
@@ -81,18 +86,19 @@ class _Strangeness:
 
 
 def _edge(
-    image: NDArray[np.uint8],
     lips: Lips,
     u: Array,
     guess: Array,
     strangeness: _Strangeness,
     *,
     inward: float,
+    gap: float,
 ) -> Array:
     """The contour where lip turns into the inside of the mouth, going `inward` down the face."""
-    del image
     eye = lips.eye_distance
-    offsets = np.arange(-REACH * eye, REACH * eye + STEP_PX, STEP_PX)
+    # In broad smiles the landmarks put the lower lip too low: its edge is well inside.
+    furthest = max(REACH * eye, REACH_INSIDE * gap)
+    offsets = np.arange(-REACH * eye, furthest + STEP_PX, STEP_PX)
     window = max(2, round(0.018 * eye / STEP_PX))
     padded = np.arange(offsets[0] - window * STEP_PX, offsets[-1] + window * STEP_PX, STEP_PX)
     y = guess[None, :] + inward * padded[:, None]
@@ -103,13 +109,13 @@ def _edge(
     inside = total[rows + window] - total[rows]
     outside = total[rows] - total[rows - window]
     score = (inside - outside) / window
-    at = offsets[: len(rows), None] / (REACH * eye)
+    at = offsets[: len(rows), None] / furthest
     path = best_path(score - 0.25 * at**2)
     found = offsets[path]
     trust = np.clip(score[path, np.arange(len(u))], 0.05, 1.0) * np.clip(
         (1.0 - np.abs(u)) / 0.2, 0.2, 1.0
     )
-    return guess + inward * np.clip(smooth_offsets(found, trust), -REACH * eye, REACH * eye)
+    return guess + inward * np.clip(smooth_offsets(found, trust), -REACH * eye, furthest)
 
 
 def _darkest(image: NDArray[np.uint8], lips: Lips, u: Array, guess: Array) -> Array:

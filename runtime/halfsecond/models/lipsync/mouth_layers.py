@@ -43,9 +43,10 @@ class MouthLayers:
         y0, x0 = self.mouth.y0 - self.grid.y0, self.mouth.x0 - self.grid.x0
         rows, columns = self.mouth.shape
         self._inner = (slice(y0, y0 + rows), slice(x0, x0 + columns))
+        # One cell more on each side: pixels at the window's edge lie between two cells.
         self._cells = (
-            slice(y0 // STEP_PX, (y0 + rows) // STEP_PX),
-            slice(x0 // STEP_PX, (x0 + columns) // STEP_PX),
+            slice(y0 // STEP_PX - 1, (y0 + rows) // STEP_PX + 1),
+            slice(x0 // STEP_PX - 1, (x0 + columns) // STEP_PX + 1),
         )
         self._mouth_pixels = np.ascontiguousarray(self._pixels[self._inner])
         self._upper_lip, self._lower_lip = _lip_sources(portrait.image, self.lips, self.grid)
@@ -59,13 +60,19 @@ class MouthLayers:
         at = enlarge(both, STEP_PX) + self._pixels
         target = frame[self.grid.window]
         target[...] = sample(self._face, at)
-        target[self._inner] = self._draw_mouth(upper[self._cells], lower[self._cells], pose)
+        target[self._inner] = self._draw_mouth(upper, lower, pose)
 
-    def _draw_mouth(self, upper: Array, lower: Array, pose: MouthPose) -> NDArray[np.uint8]:
+    def _fitted(self, layer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Displacements of the mouth window's pixels."""
+        return enlarge(layer[self._cells], STEP_PX)[STEP_PX:-STEP_PX, STEP_PX:-STEP_PX]
+
+    def _draw_mouth(
+        self, upper: NDArray[np.float32], lower: NDArray[np.float32], pose: MouthPose
+    ) -> NDArray[np.uint8]:
         import cv2
 
-        up = sample(self._upper_lip, enlarge(upper, STEP_PX) + self._mouth_pixels)
-        low = sample(self._lower_lip, enlarge(lower, STEP_PX) + self._mouth_pixels)
+        up = sample(self._upper_lip, self._fitted(upper) + self._mouth_pixels)
+        low = sample(self._lower_lip, self._fitted(lower) + self._mouth_pixels)
         over, under = up[..., 3:].astype(np.float32) / 255, low[..., 3:].astype(np.float32) / 255
         inside = self._interior.draw(pose)
         # Lips shade what is behind them: the upper one most.
@@ -117,10 +124,10 @@ def _mouth_window(lips: Lips, grid: Grid) -> Grid:
     reach = np.array([[-1.3 * half, -0.14 * eye], [1.3 * half, 0.40 * eye]], np.float32)
     corners = np.array([[x, y] for x in reach[:, 0] for y in reach[:, 1]], np.float32)
     found = lips.to_image(corners) + lips.origin - np.array([grid.x0, grid.y0], np.float32)
-    low = np.clip(np.floor(found.min(axis=0) / STEP_PX), 0, None).astype(int)
+    low = np.clip(np.floor(found.min(axis=0) / STEP_PX), 1, None).astype(int)
     high = np.ceil(found.max(axis=0) / STEP_PX).astype(int)
-    columns = min(int(high[0]), grid.columns) - int(low[0])
-    rows = min(int(high[1]), grid.rows) - int(low[1])
+    columns = min(int(high[0]), grid.columns - 1) - int(low[0])
+    rows = min(int(high[1]), grid.rows - 1) - int(low[1])
     x0, y0 = grid.x0 + int(low[0]) * STEP_PX, grid.y0 + int(low[1]) * STEP_PX
     return Grid(x0, y0, columns, rows)
 
