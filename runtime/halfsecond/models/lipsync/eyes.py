@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.snap import best_path
-from halfsecond.models.lipsync.warp import sample
+from halfsecond.models.lipsync.warp import sample, smooth_step
 
 Array = NDArray[np.floating]
 
@@ -21,6 +21,8 @@ SKIN_ABOVE = 0.14
 """Height of the lid skin that unfolds over the eye, in eye distances; less under low brows."""
 LASHES = (0.012, 0.026, 0.055)
 """Least, usual and greatest height of the lashes above the lid's edge, in eye distances."""
+GRAIN_BELOW = 0.30
+"""Where the grain of lid skin is taken from: the cheek, this many eye distances below."""
 FLOOR_BELOW = 0.018
 """The lower lid's edge below its landmarks, in eye distances."""
 SOFT_PX = 0.9
@@ -89,7 +91,8 @@ def _stages(
     )
     own = sample(image, pixels).astype(np.float32)
     # Stretched skin would show each lash above it as a streak: it is smoothed along the lid.
-    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.045 * eye, sigmaY=0.008 * eye), np.uint8)
+    smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.045 * eye, sigmaY=0.012 * eye), np.uint8)
+    grain = _grain(image, pixels + frame.down * GRAIN_BELOW * eye)
     stages = []
     for stage in range(1, STAGES + 1):
         fall = stage / STAGES * np.maximum(0.0, floor - edge)
@@ -98,19 +101,30 @@ def _stages(
         share = np.clip((y - start) / (skin + fall), 0.0, 1.0)
         unfolded = start + skin * (1.0 - (1.0 - share) ** ((skin + fall) / skin))
         source = np.where(y <= start, y, np.where(y < lash + fall, unfolded, y - fall))
-        at = pixels + frame.down * (source - y)[..., None]
-        drawn = sample(image, at.astype(np.float32)).astype(np.float32)
+        drawn = _at(image, frame, pixels, source - y)
         # Its colour comes from higher up: the crease next to the lashes is in shadow.
-        above = pixels + frame.down * (start + 0.6 * skin * share - y)[..., None]
-        plain = sample(smooth, above.astype(np.float32)).astype(np.float32)
+        plain = _at(smooth, frame, pixels, start + (0.55 + 0.35 * share) * skin - y) + grain
         is_skin = np.clip((lash + fall - y) / 1.5 + 0.5, 0.0, 1.0)
-        stretched = is_skin * np.clip(share * fall / (0.5 * skin), 0.0, 1.0)
-        drawn += (plain - drawn) * stretched[..., None]
+        unfolding = smooth_step(0.25, 0.65, share) * np.clip(fall / (0.5 * skin), 0.0, 1.0)
+        drawn += (plain - drawn) * (is_skin * unfolding)[..., None]
         cover = np.clip(0.5 + (edge + fall - y) / (2 * SOFT_PX), 0.0, 1.0)
         cover = cover * np.clip(fall / 0.5, 0.0, 1.0)
         mixed = own + (drawn - own) * cover[..., None]
         stages.append(np.clip(mixed + 0.5, 0, 255).astype(np.uint8))
     return stages
+
+
+def _at(image: NDArray[np.uint8], frame: _EyeFrame, pixels: Array, dy: Array) -> Array:
+    """What `image` shows `dy` pixels further down the face."""
+    return sample(image, pixels + frame.down * dy[..., None]).astype(np.float32)
+
+
+def _grain(image: NDArray[np.uint8], at: Array) -> Array:
+    """The fine texture of the skin at those places, around 0: smooth lids would look painted."""
+    import cv2
+
+    there = sample(image, at).astype(np.float32)
+    return np.asarray(np.clip(there - cv2.GaussianBlur(there, (0, 0), 1.5), -10, 10))
 
 
 class _EyeFrame:
