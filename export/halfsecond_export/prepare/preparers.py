@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,19 @@ def _tflite_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, An
 
 
 def _add_onnx_output(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
-    """The source keeps its name; options `tensor` and `name` say what to add."""
+    """Options `tensor` and `name` say what to add to the one ONNX source; all keep their names."""
     options = request.checked_options("add-onnx-output", "tensor", "name")
     if not {"tensor", "name"} <= set(options):
         raise ConfigError(
             "add-onnx-output needs the options 'tensor' (the internal tensor) and 'name' "
             f"(what to call the output); got {sorted(options)}"
         )
-    name, path = request.single_source("add-onnx-output")
-    add_onnx_output(
-        path, directory / Path(name).name, tensor=options["tensor"], name=options["name"]
-    )
+    name, path = request.single_source("add-onnx-output", suffix=".onnx")
+    add_onnx_output(path, directory / name, tensor=options["tensor"], name=options["name"])
+    for other, source in request.sources.items():
+        if other != name:
+            (directory / other).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, directory / other)
     return {}
 
 

@@ -33,14 +33,18 @@ class PrepareRequest:
     target: Path
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def single_source(self, preparer: str) -> tuple[str, Path]:
-        """Returns the only source. Raises ConfigError where there is not exactly one."""
-        if len(self.sources) != 1:
+    def single_source(self, preparer: str, *, suffix: str = "") -> tuple[str, Path]:
+        """Returns the only source whose name ends in `suffix`.
+
+        Raises ConfigError where there is not exactly one.
+        """
+        fitting = [item for item in self.sources.items() if item[0].endswith(suffix)]
+        if len(fitting) != 1:
             raise ConfigError(
-                f"{preparer} takes one source file, got {len(self.sources)}: "
+                f"{preparer} takes one {suffix or 'source'} file, got {len(fitting)} of: "
                 f"{', '.join(self.sources) or 'none'}"
             )
-        return next(iter(self.sources.items()))
+        return fitting[0]
 
     def checked_options(self, preparer: str, *known: str) -> Mapping[str, str]:
         """Returns the options. Raises ConfigError for one that is not in `known`."""
