@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from halfsecond.errors import PortraitError
 from halfsecond.models.face import points
+from halfsecond.models.face.aperture import mouth_aperture
 from halfsecond.models.face.finder import Face, FaceFinder
 
 DEFAULT_SIZE = (512, 512)
@@ -26,6 +27,8 @@ MIN_LUMA = 28.0
 MIN_SHARPNESS = 4.5
 """Steepest edges of the face (95th percentile) at 100 px between the eyes, in percent of its mean
 brightness per pixel. The astronaut has 12; blurred by 3 px she has 4.7, and lips become stains."""
+OPEN_MOUTH_GAP = 0.07
+"""Wider gaps, in eye distances, are closed by more warping than goes unseen."""
 EYES_ACROSS = 0.235
 """Eye distance as a part of the frame's shorter side: head and shoulders."""
 EYES_DOWN = 0.42
@@ -50,6 +53,17 @@ class Portrait:
     def eye_distance_px(self) -> float:
         """Distance of the outer eye corners."""
         return Face(self.landmarks, 1.0, 1.0).eye_distance_px
+
+    @property
+    def advice(self) -> str:
+        """What another picture would do better; empty where this one is as good as any."""
+        gap = mouth_aperture(self.landmarks)
+        if gap <= OPEN_MOUTH_GAP:
+            return ""
+        return (
+            f"the mouth is open (the lips are {gap:.2f} eye distances apart); it will be closed, "
+            "but a picture with closed lips looks more natural"
+        )
 
 
 def load_portrait(

@@ -21,10 +21,14 @@ class Compositor:
     """Everything about a portrait that does not change from frame to frame, made once.
 
     Both drivers share it: the mesh driver draws mouth poses, Wav2Lip pastes the patches that its
-    network gives. One thread at a time.
+    network gives. One thread at a time. OpenCV is set to one thread in the whole process.
     """
 
     def __init__(self, portrait: Portrait, *, expression: Expression | None = None) -> None:
+        import cv2
+
+        # Frames are drawn in a few small steps, none of which is worth waking a second core for.
+        cv2.setNumThreads(1)
         self.portrait = portrait
         self._expression = expression or Expression(is_on=False)
         self._mouth = MouthLayers(portrait)

@@ -23,6 +23,9 @@ LASHES = (0.012, 0.026, 0.055)
 """Least, usual and greatest height of the lashes above the lid's edge, in eye distances."""
 GRAIN_BELOW = 0.30
 """Where the grain of lid skin is taken from: the cheek, this many eye distances below."""
+BRIDGE_EDGE = 4.5
+"""Steepest change of brightness down the bridge of the nose, in mean brightnesses per eye distance:
+bare noses of five portraits have 1.1 to 2.9, dark rims 8.8 to 31."""
 FLOOR_BELOW = 0.018
 """The lower lid's edge below its landmarks, in eye distances."""
 SOFT_PX = 0.9
@@ -30,13 +33,19 @@ SOFT_PX = 0.9
 
 
 class Eyes:
-    """Both eyes of one portrait."""
+    """Both eyes of one portrait. Behind glasses they stay open: lids would drag the rims along."""
 
     def __init__(self, portrait: Portrait) -> None:
-        self._eyes = [
-            _render(portrait, points.LEFT_LID_UPPER, points.LEFT_LID_LOWER, points.LEFT_BROW),
-            _render(portrait, points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER, points.RIGHT_BROW),
-        ]
+        self._eyes = (
+            []
+            if wears_glasses(portrait)
+            else [
+                _render(portrait, points.LEFT_LID_UPPER, points.LEFT_LID_LOWER, points.LEFT_BROW),
+                _render(
+                    portrait, points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER, points.RIGHT_BROW
+                ),
+            ]
+        )
 
     def close(self, frame: NDArray[np.uint8], blink: float) -> None:
         """Draws the lids at `blink`, 0 open to 1 closed, into `frame`, (h, w, 3) RGB."""
@@ -45,6 +54,24 @@ class Eyes:
             return
         for window, stages in self._eyes:
             frame[window] = stages[stage - 1]
+
+
+def wears_glasses(portrait: Portrait) -> bool:
+    """True where a bridge crosses the nose between the eyes."""
+    import cv2
+
+    eye = portrait.eye_distance_px
+    flat = portrait.landmarks[:, :2]
+    middle = flat[[points.LEFT_EYE_INNER, points.RIGHT_EYE_INNER]].mean(axis=0)
+    along = (flat[points.RIGHT_EYE_OUTER] - flat[points.LEFT_EYE_OUTER]) / eye
+    down = np.array([-along[1], along[0]], np.float32)
+    x, y = np.linspace(-0.05, 0.05, 9) * eye, np.linspace(-0.16, 0.14, 61) * eye
+    at = middle + x[None, :, None] * along + y[:, None, None] * down
+    grey = cv2.cvtColor(portrait.image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    soft = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.01 * eye), np.float32)
+    profile = sample(soft, at).mean(axis=1)
+    edge = np.abs(np.gradient(profile, y / eye)).max() / max(float(profile.mean()), 1.0)
+    return bool(edge > BRIDGE_EDGE)
 
 
 def _render(
