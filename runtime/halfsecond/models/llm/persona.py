@@ -23,7 +23,7 @@ LINES_SYSTEM = "You are the guide at the front desk. You repeat the fact that an
 PAGE_WORDS = 400
 
 # Examples of answers that repeat their fact. Without them SmolLM2-135M answered 17 of 27 questions
-# truly, with these 24. None says "I don't know": with such an example it said so to everything.
+# truly, with these 25. None says "I don't know": with such an example it said so to everything.
 # The long one keeps the second half of facts from being dropped.
 _EXAMPLES = (
     ("When does the library close?", "The library opens at eight and closes at five."),
@@ -78,7 +78,9 @@ def build_messages(persona: Persona, history: Sequence[Message], question: str) 
     if not persona.facts.facts or _is_whole_page(persona):
         return [*start, Message("user", question)]
     lines = choose_lines(persona, history, question)
-    if persona.layout == "lines" and not lines:
+    if persona.layout == "page":
+        return [*start, Message("user", _beside_page(question, lines))]
+    if not lines:
         return [*start, Message("user", _beside("", persona.unknown_answer))]
     return [*start, Message("user", _beside(question, " ".join(lines)))]
 
@@ -105,8 +107,13 @@ def recent(history: Sequence[Message], turns: int) -> list[Message]:
 
 
 def _beside(question: str, facts: str) -> str:
-    asked = f"{question}\n" if question else ""
-    return f"{asked}Answer with this: {facts}" if facts else question
+    """The question with its facts last, which small models repeat best; quotes keep them whole."""
+    told = f'Say exactly: "{facts}"'
+    return f"{question}\n{told}" if question else told
+
+
+def _beside_page(question: str, facts: Sequence[str]) -> str:
+    return "\n".join([question, "", "Facts:", *facts]) if facts else question
 
 
 def _is_whole_page(persona: Persona) -> bool:

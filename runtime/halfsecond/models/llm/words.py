@@ -7,15 +7,15 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-# Words that say that something is asked, not what.
+# Words that say that something is asked, not what ("wear" is how "where" is often heard).
 _FUNCTION_WORDS_TEXT = """
     a about also am an and any are as at be been bring but by can could d did do does doing for
     from get give go goes going had has have he hello her here hi his how i if in into is it its
-    just know leave let like ll long lot m many may me much must my near need next now of off
-    often on one or our out please re really s see she should so some somebody something
+    just know leave let like ll long lot m many may me much must my near nearest need next now
+    of off often on one or our out please re really s see she should so some somebody something
     somewhere t take tell than thank thanks that the their them then there these they thing this
-    time to today too until us ve very visit want was we were what when where which who whom
-    whose why will with would yes yet you your
+    time to today too until us ve very visit want ware was we wear were what when where which
+    who whom whose why will with would yes yet you your
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
@@ -29,13 +29,13 @@ _SAME = (
     "restroom toilet bathroom washroom lavatory wc",
     "open hour close",
     "ticket price cost pay fee admission expensive charge",
-    "eat food lunch hungry restaurant cafe snack drink",
+    "eat food lunch hungry restaurant cafe cafeteria snack drink coffee",
     "park car garage",
     "wifi internet wireless",
     "photo picture camera photograph",
     "elevator lift",
     "coat cloakroom jacket bag luggage locker",
-    "child children kid son daughter",
+    "child children kid son daughter baby toddler",
     "shop store souvenir",
     "name call",
 )
