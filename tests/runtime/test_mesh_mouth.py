@@ -48,7 +48,7 @@ def test_lips_meet_in_every_bilabial_between_open_vowels(symbol: str, each_s: fl
     closed = between.at(1.2 * each_s - LEAD_S)
     assert MouthPose.from_array(closed).opening < 0.05
     assert closed[PRESS] > 0.4
-    assert between.at(0.5 * each_s - LEAD_S)[JAW] > 0.4
+    assert between.at(0.4 * each_s - LEAD_S)[JAW] > 0.35
 
 
 def test_lips_round_before_the_rounded_vowel_begins() -> None:

@@ -25,7 +25,7 @@ REACH_S = 0.10
 """Sounds that begin later than this after the instant shown do not shape it yet."""
 FALL_S = 0.055
 """Time in which a sound's pull falls to a third. Longer mumbles, shorter twitches."""
-CLOSURE_S = 0.045
+CLOSURE_S = 0.06
 """Lips take this long to meet before p, b, m, and to part after."""
 CLOSURE_HELD = 0.75
 """Part of a plosive in which the lips are shut; then it bursts."""
