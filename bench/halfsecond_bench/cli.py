@@ -109,7 +109,7 @@ def _print_latency(report: LatencyReport) -> None:
     console.print(table)
     low, high = report.true_answers_interval
     console.print(
-        f"gaps {report.gaps}, least fps {report.fps_min:.1f}, "
+        f"gaps {report.gaps}, cut-ins {report.false_cutoffs}, least fps {report.fps_min:.1f}, "
         f"sound ahead of lips {report.av_offset_signed_median_ms} ms (median), "
         f"memory {report.rss_mb:.0f} MB (peak {report.rss_peak_mb:.0f}), "
         f"ready in {report.ready_s:.1f} s, {report.cpu_share:.2f} cores\n"

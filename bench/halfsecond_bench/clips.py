@@ -31,6 +31,8 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     """Just after the last speech; label.py holds the rule."""
     answer_contains: list[str] = []
     """A true answer from the demonstration's facts has one of these in it; empty: no question."""
+    made: dict[str, str | float] = {}
+    """What a synthetic clip was made from."""
     folder: Path = Path()
 
     @property
@@ -69,8 +71,9 @@ def load_clips(folder: Path) -> list[Clip]:
 
 
 def questions(clips: list[Clip], *, language: str = "en") -> list[Clip]:
-    """The clips that ask something which the demonstration's facts answer."""
-    return [clip for clip in clips if clip.answer_contains and clip.language == language]
+    """The clips that ask, without a pause inside, what the demonstration's facts answer."""
+    asked = [clip for clip in clips if clip.answer_contains and clip.language == language]
+    return [clip for clip in asked if "pause_s" not in clip.made]
 
 
 def real_speech(clips: list[Clip], *, language: str = "en") -> list[Clip]:

@@ -92,6 +92,8 @@ class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
     true_answers: int
     true_answers_interval: tuple[float, float]
     unanswered: list[str]
+    false_cutoffs: int
+    """Turns that the server began before the question was over."""
     per_turn: list[TurnFigures]
     timelines: list[Timeline]
 
@@ -200,6 +202,7 @@ def _report(
         true_answers=true,
         true_answers_interval=wilson_interval(true, len(heard)),
         unanswered=[clip.file for clip, exchange in exchanges if not exchange.reply.audio],
+        false_cutoffs=sum(len(exchange.cut_ins) for _, exchange in exchanges),
         per_turn=figures,
         timelines=[timeline_of(clip, exchange) for clip, exchange in exchanges],
     )

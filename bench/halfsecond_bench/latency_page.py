@@ -74,6 +74,7 @@ def _rest(report: LatencyReport) -> str:
     facts = (
         ("pictures on time", f"{report.fps.p50:.1f} a second (least {report.fps_min:.1f})"),
         ("gaps in playback", str(report.gaps)),
+        ("visitors cut off", f"{report.false_cutoffs} in {report.turns} turns"),
         ("sound ahead of lips, median", "–" if signed is None else f"{signed:.0f} ms"),
         ("memory of the server", f"{report.rss_mb:.0f} MB, at most {report.rss_peak_mb:.0f} MB"),
         ("start to ready", f"{report.ready_s:.1f} s"),

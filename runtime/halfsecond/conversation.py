@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ RATE_HZ = 16_000
 BLOCK_S = 0.02
 """What a sound card delivers at a time."""
 
+TRAILING_SILENCE_S = 0.8
+"""More than any recording goes on after its last word; a turn confirmed earlier cut in."""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -27,6 +30,8 @@ class Exchange:
     spoken_from_s: float
     """When the first sample of the question left (client's clock)."""
     reply: Reply
+    cut_ins: list[Reply] = field(default_factory=list)
+    """Turns that the server began before the question was over."""
 
     def timeline(self) -> Timeline:
         """The server's timeline with what the client saw of it.
@@ -71,8 +76,12 @@ class Visitor:
         """Speaks (n,) mono 16 kHz at real-time pace, then is silent until the reply has ended."""
         speaking = asyncio.create_task(self._speak(samples))
         spoken_from_s = self._now()
+        over_s = spoken_from_s + len(samples) / RATE_HZ - TRAILING_SILENCE_S
+        cut_ins: list[Reply] = []
         try:
-            return Exchange(spoken_from_s, await self._reply(timeout_s, also=speaking))
+            while _confirmed_s(reply := await self._reply(timeout_s, also=speaking)) < over_s:
+                cut_ins.append(reply)
+            return Exchange(spoken_from_s, reply, cut_ins)
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
@@ -113,6 +122,11 @@ class Visitor:
         """Stops listening; the client stays open."""
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
+
+
+def _confirmed_s(reply: Reply) -> float:
+    """When the server took the visitor's turn for finished; both clocks are one machine's."""
+    return reply.end.marks.get("endpoint", 0.0) if reply.end else 0.0
 
 
 def _is_fatal(event: Received) -> bool:
