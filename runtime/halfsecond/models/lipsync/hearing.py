@@ -113,7 +113,9 @@ class Hearing:
         opening = 0.30 + 0.70 * _unit(now.first)
         hiss = _unit((now.hiss - 0.15) / 0.5)
         shut = _unit(1.6 * now.hum)
-        jaw = 1.2 * loud**1.2 * opening * (1 - 0.75 * hiss) * voiced * (1 - 0.9 * shut)
+        drive = loud**1.2 * opening * (1 - 0.75 * hiss) * voiced * (1 - 0.9 * shut)
+        # Without this every loud vowel would reach the end of the range.
+        jaw = 1.05 * (1.0 - np.exp(-1.5 * drive))
         spread = min(max(1.1 * (now.second - 0.5), -1.0), 1.0)
         width = 0.7 * spread * voiced * (1 - 0.7 * hiss)
         rounding = _unit(-1.2 * spread) * voiced * (1 - hiss)
