@@ -37,7 +37,7 @@ class OneLook(Expression):
         super().__init__()
         self._pose = pose
 
-    def at(self, t_s: float) -> ExpressionPose:
+    def at(self, t_s: float, *, stress: float = 0.0) -> ExpressionPose:
         return self._pose
 
 

@@ -16,6 +16,7 @@ from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import Portrait, load_portrait
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, Frame, LipSync
 from halfsecond.models.lipsync.mesh import LOOK_AHEAD_S, SETTLE_S, MeshLipSync
+from halfsecond.models.lipsync.mouth import MouthPose
 from halfsecond.models.tts.voice import Phone
 
 pytestmark = pytest.mark.models
@@ -237,9 +238,9 @@ def test_frames_are_made_only_when_they_are_asked_for(
     made: list[float] = []
     render = still._compositor.render_pose
 
-    def counted(pose: object, t_s: float) -> NDArray[np.uint8]:
+    def counted(pose: MouthPose, t_s: float, *, stress: float) -> NDArray[np.uint8]:
         made.append(t_s)
-        return render(pose, t_s)  # type: ignore[arg-type]
+        return render(pose, t_s, stress=stress)
 
     monkeypatch.setattr(still._compositor, "render_pose", counted)
     still.begin()

@@ -135,3 +135,10 @@ def test_the_head_turns_no_further_than_backgrounds_allow() -> None:
 def test_expression_that_is_off_keeps_still() -> None:
     life = Expression(seed=2, is_on=False)
     assert all(life.at(t) == life.at(0) for t in np.arange(0, 30, 0.1))
+
+
+def test_heads_nod_with_the_weight_of_the_words() -> None:
+    life = Expression(seed=2)
+    plain, stressed = life.at(3.0), life.at(3.0, stress=1.0)
+    assert stressed.pitch_rad > plain.pitch_rad + 0.01
+    assert stressed.yaw_rad == plain.yaw_rad

@@ -44,9 +44,12 @@ class Compositor:
         """(x0, y0, x1, y1) of the crop that Wav2Lip takes: the face with room for the chin."""
         return self._face_box
 
-    def render_pose(self, pose: MouthPose, t_s: float) -> NDArray[np.uint8]:
-        """(h, w, 3) RGB: the portrait with this mouth at `t_s` seconds of the face's own life."""
-        return self._bring_to_life(self.still(pose), t_s)
+    def render_pose(self, pose: MouthPose, t_s: float, *, stress: float = 0.0) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB: the portrait with this mouth at `t_s` seconds of the face's own life.
+
+        stress: 0 to 1, how much weight the speech has now; heads nod with it.
+        """
+        return self._bring_to_life(self.still(pose), t_s, stress)
 
     def still(self, pose: MouthPose) -> NDArray[np.uint8]:
         """(h, w, 3) RGB: the portrait with this mouth, eyes open, the head where it was."""
@@ -71,11 +74,13 @@ class Compositor:
         frame[y0:y1, x0:x1] = cv2.blendLinear(
             fitted, below, self._paste_mask, 1.0 - self._paste_mask
         )
-        return self._bring_to_life(frame, t_s)
+        return self._bring_to_life(frame, t_s, 0.0)
 
-    def _bring_to_life(self, frame: NDArray[np.uint8], t_s: float) -> NDArray[np.uint8]:
+    def _bring_to_life(
+        self, frame: NDArray[np.uint8], t_s: float, stress: float
+    ) -> NDArray[np.uint8]:
         """Lids into `frame`, then head and breath; `frame` is used up."""
-        pose = self._expression.at(t_s)
+        pose = self._expression.at(t_s, stress=stress)
         self._eyes.close(frame, pose.blink)
         return self._head.move(frame, pose) if self._expression.is_on else frame
 

@@ -16,8 +16,10 @@ CLOSE_S, HOLD_S, OPEN_S = 0.08, 0.04, 0.17
 """A spontaneous blink: lids fall faster than they rise."""
 YAW_RAD, PITCH_RAD, ROLL_RAD = 0.030, 0.016, 0.012
 """Amplitude of the head's sway; larger ones bend straight lines behind the head."""
-SWAY_PX = 0.012
+SWAY = 0.012
 """Amplitude of its drift, in eye distances."""
+NOD_RAD, NOD_SHIFT = 0.014, 0.010
+"""How far it nods at full stress: an angle, and a way in eye distances."""
 BREATHS_HZ = 0.23
 
 
@@ -53,8 +55,8 @@ class Expression:
         )
         self._phase = self._random.uniform(0, 2 * np.pi, size=(3, 5))
 
-    def at(self, t_s: float) -> ExpressionPose:
-        """The pose at `t_s` seconds since the driver was opened."""
+    def at(self, t_s: float, *, stress: float = 0.0) -> ExpressionPose:
+        """The pose at `t_s` seconds since the driver was opened; `stress`, 0 to 1, is nodded to."""
         if not self.is_on:
             return STILL
         waves = np.array([[0.5], [0.33], [0.17]]) * np.sin(2 * np.pi * self._hz * t_s + self._phase)
@@ -62,10 +64,10 @@ class Expression:
         return ExpressionPose(
             blink=self._blink(t_s),
             yaw_rad=YAW_RAD * yaw,
-            pitch_rad=PITCH_RAD * pitch,
+            pitch_rad=PITCH_RAD * pitch + NOD_RAD * stress,
             roll_rad=ROLL_RAD * roll,
-            shift_x=SWAY_PX * x,
-            shift_y=SWAY_PX * y,
+            shift_x=SWAY * x,
+            shift_y=SWAY * y + NOD_SHIFT * stress,
             breath=float(np.sin(2 * np.pi * BREATHS_HZ * t_s)),
         )
 

@@ -118,7 +118,7 @@ def _body_cover(portrait: Portrait, x: Array, y: Array) -> Array:
     aside = smooth_step(0.9 * wide, 1.6 * wide, np.abs(x - chin_x))
     # Breath is seen at shoulders and chest; a belly that moved as well would cost as much again.
     low = smooth_step(1.6, 2.6, (y - chin_y) / portrait.eye_distance_px)
-    return below * (1.0 - aside) * (1.0 - low)
+    return np.asarray(below * (1.0 - aside) * (1.0 - low))
 
 
 def _lever(portrait: Portrait, at: Array) -> Array:

@@ -24,6 +24,8 @@ LOOK_AHEAD_S = 0.17
 already shape them, and the analysis window. Less cuts coarticulation, more delays frames."""
 SETTLE_S = 0.24
 """Frames after the last sound in which the mouth comes to rest."""
+STRESS_S = 0.25
+"""The head follows the weight of the words at this pace: slower than syllables."""
 ONSET_S = 0.03
 SETTLE_RATE_S = 0.06
 """A mouth that was left open, or is taken over from another stream, closes at this pace."""
@@ -51,6 +53,8 @@ class MeshLipSync:
         self._fps = fps
         self._look_ahead_s = look_ahead_s
         self._rendered_frames = 0
+        self._stress = 0.0
+        self._stress_step = 1.0 - float(np.exp(-1 / (fps * STRESS_S)))
         self._shown = np.zeros(6, np.float32)
         self._stream = _Stream(self._shown)
 
@@ -122,7 +126,10 @@ class MeshLipSync:
 
     def _render(self, *, pts_s: float, is_driven: bool) -> Frame:
         pose = MouthPose.from_array(self._shown)
-        image = self._compositor.render_pose(pose, self._rendered_frames / self._fps)
+        self._stress += (pose.opening - self._stress) * self._stress_step
+        image = self._compositor.render_pose(
+            pose, self._rendered_frames / self._fps, stress=self._stress
+        )
         self._rendered_frames += 1
         return Frame(image, pts_s, pose.opening, is_driven)
 
