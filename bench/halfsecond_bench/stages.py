@@ -173,7 +173,7 @@ def _measure_tts(
 
 def _measure_mesh(config: Config, store: Store, speech: Sequence[Any]) -> Distribution:
     """Milliseconds between frames of one driver that is fed a whole sentence."""
-    driver = openers.open_driver(config.face, store.path(config.face.model))
+    driver = openers.open_drivers(config.face, store.path(config.face.model))()
     driver.begin()
     times: list[float] = []
     for chunk in speech:

@@ -121,7 +121,7 @@ def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
 def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:
     face = config.face
     return LipSyncStage(
-        partial(openers.open_driver, face, store.path(face.model)),
+        partial(openers.open_drivers, face, store.path(face.model)),
         jpeg_quality=face.jpeg_quality,
         label=f"{face.driver} {face.width}x{face.height} at {face.fps} fps",
     )

@@ -15,6 +15,11 @@ from halfsecond.models.tts.voice import Phone
 from halfsecond.stages.stage import Cancel
 
 PictureFormat = Literal["jpeg", "rgb"]
+OpenDriver = Callable[[], LipSync]
+"""Makes a driver of a portrait that is ready."""
+MAX_DRIVERS = 32
+"""Beyond this the oldest goes: its server may have ended without a word."""
+
 Action = Literal["open", "begin", "feed", "finish", "idle", "close"]
 
 
@@ -48,16 +53,19 @@ class Picture:
 
 
 class LipSyncStage:
-    """One driver per session. Encoding is done here, so that a remote stage ships JPEG."""
+    """One driver per session, all of one portrait that is prepared once.
+
+    Encoding is done here, so that a remote stage ships JPEG.
+    """
 
     name: ClassVar[str] = "lipsync"
     request_type: ClassVar[Any] = LipSyncRequest
     reply_type: ClassVar[Any] = Picture
 
     def __init__(
-        self, open_driver: Callable[[], LipSync], *, jpeg_quality: int, label: str
+        self, open_drivers: Callable[[], OpenDriver], *, jpeg_quality: int, label: str
     ) -> None:
-        self._open_driver = open_driver
+        self._open_drivers = open_drivers
         self._jpeg_quality = jpeg_quality
         self._label = label
         self._drivers: dict[str, LipSync] = {}
@@ -65,13 +73,13 @@ class LipSyncStage:
 
     def open(self) -> None:
         """Prepares the portrait and draws once, so that the first visitor does not wait for it."""
+        self._open_driver = self._open_drivers()
         self._spare = self._open_driver()
         self._encode(self._spare.idle(), "jpeg")
 
     def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
         if request.action == "open":
-            self._drivers[request.session] = self._spare or self._open_driver()
-            self._spare = None
+            self._open_session(request.session)
             return
         driver = self._drivers.get(request.session)
         if driver is None:
@@ -83,6 +91,12 @@ class LipSyncStage:
             if cancel.is_set():
                 return
             yield self._encode(frame, request.format)
+
+    def _open_session(self, session: str) -> None:
+        if len(self._drivers) >= MAX_DRIVERS:
+            self._drivers.pop(next(iter(self._drivers))).close()
+        self._drivers[session] = self._spare or self._open_driver()
+        self._spare = None
 
     @staticmethod
     def _frames(driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from halfsecond.assets import asset
@@ -13,6 +14,7 @@ from halfsecond.models.llm.answerer import Answerer
 from halfsecond.models.llm.facts import FactsPage
 from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
+from halfsecond.stages.lipsync import OpenDriver
 
 DEMO_PORTRAIT = "astronaut.png"
 DEMO_FACTS = "facts.txt"
@@ -27,8 +29,8 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
     )
 
 
-def open_driver(config: FaceConfig, models: Path) -> LipSync:
-    """The lip-sync driver of `[face]`, bound to its portrait.
+def open_drivers(config: FaceConfig, models: Path) -> OpenDriver:
+    """Prepares the portrait of `[face]`, and returns what makes a driver of it for each session.
 
     Raises:
         PortraitError: the picture cannot become a face.
@@ -38,7 +40,7 @@ def open_driver(config: FaceConfig, models: Path) -> LipSync:
         return _open_wav2lip(config, models)
     from halfsecond.models.lipsync.mesh import MeshLipSync
 
-    return MeshLipSync(_open_portrait(config, models), fps=config.fps, seed=config.seed)
+    return partial(MeshLipSync, _open_portrait(config, models), fps=config.fps, seed=config.seed)
 
 
 def _open_portrait(config: FaceConfig, models: Path) -> Portrait:
@@ -50,7 +52,8 @@ def _open_portrait(config: FaceConfig, models: Path) -> Portrait:
     return load_portrait(picture, finder, size=(config.width, config.height))
 
 
-def _open_wav2lip(config: FaceConfig, models: Path) -> LipSync:
+def _open_wav2lip(config: FaceConfig, models: Path) -> OpenDriver:
+    """The network is shared: all drivers are called from the stage's one thread."""
     if not config.wav2lip:
         raise ConfigError(
             'face.driver = "wav2lip" needs face.wav2lip, the ONNX file of a Wav2Lip generator'
@@ -62,8 +65,12 @@ def _open_wav2lip(config: FaceConfig, models: Path) -> LipSync:
 
     network = Wav2LipNetwork(Path(config.wav2lip), threads=config.threads)
     portrait = _open_portrait(config, models)
-    compositor = Compositor(portrait, expression=Expression(seed=config.seed))
-    return Wav2LipSync(network, compositor, fps=config.fps)
+
+    def open_driver() -> LipSync:
+        compositor = Compositor(portrait, expression=Expression(seed=config.seed))
+        return Wav2LipSync(network, compositor, fps=config.fps)
+
+    return open_driver
 
 
 def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:
@@ -99,7 +106,7 @@ def open_persona(config: Config) -> Persona:
 
 
 def _layout(config: Config) -> Layout:
-    """Small models repeat the fact beside the question; a server's model is taken for a large one."""
+    """Local models are taken for small ones, which repeat the fact beside the question."""
     if config.persona.layout != "auto":
         return config.persona.layout
     return "lines" if config.llm.kind == "local" else "page"

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from halfsecond.models.vad.silero import SileroVad
 from halfsecond.stages.stage import Cancel
 
+MAX_STATES = 64
+"""Beyond this the oldest goes: its server may have ended without a word."""
+
 
 @dataclass(frozen=True)
 class VadRequest:
@@ -43,7 +46,7 @@ class VadStage:
         self._sessions: dict[str, SileroVad] = {}
 
     def open(self) -> None:
-        self._sessions[""] = self._load()
+        self._load()  # finds out now whether the model can be read
 
     def _load(self) -> SileroVad:
         return SileroVad(self._model)
@@ -55,11 +58,13 @@ class VadStage:
             return
         vad = self._sessions.get(request.session)
         if vad is None:
+            if len(self._sessions) > MAX_STATES:
+                self._sessions.pop(next(iter(self._sessions)))
             vad = self._sessions[request.session] = self._load()
         yield VadReply(vad.push(request.samples))
 
     def health(self) -> str:
-        return f"{self._model.name}, {len(self._sessions) - 1} sessions"
+        return f"{self._model.name}, {len(self._sessions)} sessions"
 
     def close(self) -> None:
         self._sessions.clear()
