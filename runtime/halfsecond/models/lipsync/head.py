@@ -32,7 +32,7 @@ class Head:
         width, height = portrait.size
         whole = Grid(0, 0, -(-width // STEP_PX), -(-height // STEP_PX), STEP_PX)
         fields = _fields(portrait, whole)
-        grid, fields = _moving_part(whole, fields, portrait.size)
+        grid, fields = _moving_part(whole, fields)
         self._warp = Warp(grid, fields)
         rows, columns = grid.shape
         self._window = (
@@ -136,12 +136,11 @@ def _lever(portrait: Portrait, at: Array) -> Array:
     return (rim + 0.6 * eye - depth / total).astype(np.float32)
 
 
-def _moving_part(whole: Grid, fields: Array, size: tuple[int, int]) -> tuple[Grid, Array]:
+def _moving_part(whole: Grid, fields: Array) -> tuple[Grid, Array]:
     """The grid cut down to the cells that some pose moves visibly."""
     reach = np.array([0.05, 0.05, 0.05, 4.0, 4.0, 1.0], np.float32)[:, None, None]
     moved = (np.abs(fields).max(axis=-1) * reach).max(axis=0) > STILL_PX
     rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
-    del size
     y0, y1 = max(0, int(rows[0]) - 1), min(whole.rows, int(rows[-1]) + 2)
     x0, x1 = max(0, int(columns[0]) - 1), min(whole.columns, int(columns[-1]) + 2)
     part = Grid(x0 * whole.step, y0 * whole.step, x1 - x0, y1 - y0, whole.step)

@@ -60,7 +60,7 @@ def lip_fields(lips: Lips, grid: Grid) -> tuple[Array, Array]:
         _both(_sideways(lips, at, WIDEN * lips.eye_distance)),
         _both(_narrow(lips, at)),
         (_vertical(at, -UPPER_RAISE * lips.eye_distance * _bow(at.u) * _on_upper(lips, at)), None),
-        (None, _vertical(at, LOWER_DROP * lips.eye_distance * _bow(at.u) * _on_lower(lips, at))),
+        (None, _vertical(at, LOWER_DROP * lips.eye_distance * _bow(at.u) * _on_lower(at))),
         _press(lips, at),
         _round(lips, at),
     ]
@@ -79,7 +79,7 @@ def _rest(lips: Lips, at: _Places) -> tuple[Array, Array]:
     relax_y = 0.030 * lips.eye_distance * openness * corner
     relax_y = relax_y + 0.15 * _flattened(lips, at)
     upper = relax_y + REST_UPPER_SHARE * at.gap * _on_upper(lips, at)
-    lower = relax_y - (1.0 - REST_UPPER_SHARE) * at.gap * _on_lower(lips, at, reach=0.95)
+    lower = relax_y - (1.0 - REST_UPPER_SHARE) * at.gap * _on_lower(at, reach=0.95)
     return _field(relax_x, upper), _field(relax_x, lower)
 
 
@@ -113,7 +113,7 @@ def _round(lips: Lips, at: _Places) -> tuple[Array, Array]:
     upper = -0.22 * bow * _thickening(lips, at, is_upper=True)
     lower = 0.26 * bow * _thickening(lips, at, is_upper=False)
     upper = upper - 0.35 * ring * _on_upper(lips, at)
-    lower = lower + 0.65 * ring * _on_lower(lips, at)
+    lower = lower + 0.65 * ring * _on_lower(at)
     return _field(np.zeros_like(at.u), upper), _field(np.zeros_like(at.u), lower)
 
 
@@ -123,7 +123,7 @@ def _thickening(lips: Lips, at: _Places, *, is_upper: bool) -> Array:
         depth = np.clip(at.upper_inner - at.y, 0.0, at.upper_inner - at.upper_outer)
         return (depth * _on_upper(lips, at)).astype(np.float32)
     depth = np.clip(at.y - at.lower_inner, 0.0, at.lower_outer - at.lower_inner)
-    return (depth * _on_lower(lips, at)).astype(np.float32)
+    return (depth * _on_lower(at)).astype(np.float32)
 
 
 def _sideways(lips: Lips, at: _Places, reach: float) -> Array:
@@ -149,9 +149,8 @@ def _on_upper(lips: Lips, at: _Places) -> Array:
     return 1.0 - smooth_step(0.0, 1.0, (at.upper_outer - at.y) / room)
 
 
-def _on_lower(lips: Lips, at: _Places, reach: float = 0.8) -> Array:
+def _on_lower(at: _Places, reach: float = 0.8) -> Array:
     """1 on the lower lip and above it, 0 from `reach` of the way to the chin's edge down."""
-    del lips
     room = np.maximum(reach * (at.chin - at.lower_outer), 1.0)
     return 1.0 - smooth_step(0.0, 1.0, (at.y - at.lower_outer) / room)
 

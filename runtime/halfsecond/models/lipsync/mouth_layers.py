@@ -77,7 +77,7 @@ class MouthLayers:
         inside = self._interior.draw(pose)
         # Lips shade what is behind them: the upper one most.
         soft = 0.030 * self.lips.eye_distance
-        shade = 0.80 * over + 0.75 * under * (1 - over)
+        shade = 0.66 * over + 0.62 * under * (1 - over)
         dark = np.asarray(cv2.GaussianBlur(shade, (0, 0), soft), np.float32)[..., None]
         inside += (self._interior.shadow - inside) * dark
         result = inside + (low[..., :3] - inside) * under
