@@ -20,7 +20,7 @@ Script = Callable[["FakeHandler"], None]
 
 class FakeHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: FakeServer
+    server: FakeServer  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

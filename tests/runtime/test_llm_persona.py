@@ -51,6 +51,8 @@ def first(question: str, history: list[Message] | None = None) -> str:
         ("what's the name of the wifi", "Aldrin Guest"),
         ("how do I get on the wi fi", "Aldrin Guest"),
         ("What is your name?", "Nova"),
+        ("who are you", "Nova"),
+        ("At what hour do you close on Friday?", "On Fridays"),
         ("Where can I park my car?", "park behind"),
         ("请问博物馆几点关门？", "五点关门"),
         ("洗手间在哪里？", "一楼"),

@@ -171,8 +171,9 @@ class _Exchange:
         """Puts each piece of the answer, then None, or the exception that ended it."""
         try:
             self._connection.connect()
-            self._socket = self._connection.sock
-            self._socket.settimeout(self._read_timeout_s)
+            sock: socket.socket = self._connection.sock
+            sock.settimeout(self._read_timeout_s)
+            self._socket = sock
             if not self._is_closed.is_set():
                 self._connection.request("POST", path, body, headers)
                 with self._connection.getresponse() as response:

@@ -22,11 +22,15 @@ LINES_SYSTEM = "You are the guide at the front desk. You repeat the fact that an
 # A page of up to this many words goes into the prompt whole; about 1.4 tokens a word.
 PAGE_WORDS = 400
 
-# Examples of answers that repeat their fact. Without them SmolLM2-135M answered 17 of 27 questions
-# truly, with these 25. None says "I don't know": with such an example it said so to everything.
-# The long one keeps the second half of facts from being dropped.
+# Examples of answers that repeat their fact. Of 27 questions about a museum SmolLM2-135M answered
+# 9 truly with the page in its prompt, 17 with the right line beside the question, and 24 or 25 with
+# these in front. None says "I don't know": with such an example it said so to everything. The long
+# one keeps the second half of facts from being dropped, the first one keeps "except".
 _EXAMPLES = (
-    ("When does the library close?", "The library opens at eight and closes at five."),
+    (
+        "are you closed on Sundays",
+        "The library is open every day except Sunday, from eight to five.",
+    ),
     ("Where can I swim?", "The pool is on the roof, next to the bar."),
     ("Can I bring my bike?", "Bicycles are not allowed, except on Sundays."),
     (

@@ -9,13 +9,14 @@ from itertools import pairwise
 
 # Words that say that something is asked, not what ("wear" is how "where" is often heard).
 _FUNCTION_WORDS_TEXT = """
-    a about also am an and any are as at be been bring but by can could d did do does doing for
-    from get give go goes going had has have he hello her here hi his how i if in into is it its
-    just know leave let like ll long lot m many may me much must my near nearest need next now
-    of off often on one or our out please re really s see she should so some somebody something
-    somewhere t take tell than thank thanks that the their them then there these they thing this
-    time to today too until us ve very visit want ware was we wear were what when where which
-    who whom whose why will with would yes yet you your
+    a about again allowed also am an and any anybody are as at be been bring but by can connect
+    could d did do does doing everybody feel find for from get give go goes going had happen has
+    have he hello her here hi his how i if in into is it its just know leave let like ll look
+    looking lot m make many may me mean mind much must my near nearest need next now of off
+    often on one or our out please possible re really s see she should so some somebody
+    something somewhere sure t tell than thank thanks that the their them then there these they
+    thing this time to today too try until ups us use using ve very visit want ware was we wear
+    were what when where which who whom whose why will with would yes yet you your
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
@@ -26,19 +27,31 @@ _FUNCTION_CHARACTERS = re.compile(
 
 # What visitors call the same thing. Keywords in brackets on the page of facts add to it.
 _SAME = (
-    "restroom toilet bathroom washroom lavatory wc",
+    "restroom toilet bathroom washroom lavatory loo wc",
     "open hour close",
-    "ticket price cost pay fee admission expensive charge",
-    "eat food lunch hungry restaurant cafe cafeteria snack drink coffee",
+    "ticket price cost pay fee admission entry expensive charge",
+    "eat food lunch hungry restaurant cafe cafeteria snack drink coffee thirsty",
     "park car garage",
-    "wifi internet wireless",
+    "wifi internet wireless online",
     "photo picture camera photograph",
     "elevator lift",
     "coat cloakroom jacket bag luggage locker",
     "child children kid son daughter baby toddler",
-    "shop store souvenir",
+    "adult grown grownup",
+    "shop store souvenir buy",
+    "show film movie",
+    "start begin",
+    "last take long duration",
     "name call",
+    "far away distance",
 )
+
+# Questions about the speaker, which have no word for it of their own.
+_PHRASES = {
+    "who are you": "what is your name",
+    "what are you called": "what is your name",
+    "你是谁": "你叫什么名字",
+}
 
 _WORD_OR_HAN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]+")
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -81,7 +94,10 @@ def same(term: str) -> frozenset[str]:
 
 
 def _meaningful(text: str) -> Iterator[str]:
-    for run in normalized(text).split():
+    plain = normalized(text)
+    for phrase, meaning in _PHRASES.items():
+        plain = plain.replace(phrase, meaning)
+    for run in plain.split():
         if _HAN.match(run):
             for part in _FUNCTION_CHARACTERS.split(run):
                 yield from _pairs(part)
