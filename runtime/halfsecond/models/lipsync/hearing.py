@@ -56,11 +56,6 @@ class Hearing:
     def add(self, samples: Array) -> None:
         """(n,) mono at LIPSYNC_RATE_HZ, following what was added before."""
         self._samples = np.concatenate([self._samples, samples.astype(np.float32)])
-        at = 0
-        while at + WINDOW_SAMPLES <= len(self._samples):
-            self._hear(self._instant(self._samples[at : at + WINDOW_SAMPLES]))
-            at += HOP_SAMPLES
-        self._samples = self._samples[at:]
 
     def finish(self) -> None:
         """The stream is over: hears its last instants, which windows reach beyond."""
@@ -68,24 +63,30 @@ class Hearing:
 
     def pose(self, t_s: float) -> Array:
         """(6,) values of a mouth pose at `t_s` seconds of the stream."""
-        return self._read(self._poses, t_s + SHIFT_S, np.zeros(6, np.float32))
+        self._listen(t_s + SHIFT_S)
+        place = max((t_s + SHIFT_S) * 100, 0.0)
+        index = int(place)
+        if index >= len(self._poses):
+            return np.zeros(6, np.float32)
+        after = self._poses[min(index + 1, len(self._poses) - 1)]
+        share = np.float32(place - index)
+        return np.asarray(self._poses[index] * (1 - share) + after * share, np.float32)
 
     def gate(self, t_s: float) -> float:
         """0 in silence, 1 in speech, around `t_s`: from 60 ms before to 100 ms after."""
+        self._listen(t_s + 0.10)
         low = max(0, int((t_s - 0.06) * 100))
         near = self._levels[low : int((t_s + 0.10) * 100) + 1]
         level = (max(near, default=-120.0) - FLOOR_DB) / (FULL_DB - FLOOR_DB)
         return min(max(level, 0.0), 1.0)
 
-    @staticmethod
-    def _read(values: list[Array], t_s: float, missing: Array) -> Array:
-        place = max(t_s * 100, 0.0)
-        index = int(place)
-        if index >= len(values):
-            return missing
-        after = values[min(index + 1, len(values) - 1)]
-        share = np.float32(place - index)
-        return np.asarray(values[index] * (1 - share) + after * share, np.float32)
+    def _listen(self, until_s: float) -> None:
+        """Hears up to `until_s`, as far as there is sound: a frame does not wait for the rest."""
+        at, wanted = 0, int(until_s * 100) + 2
+        while len(self._poses) < wanted and at + WINDOW_SAMPLES <= len(self._samples):
+            self._hear(self._instant(self._samples[at : at + WINDOW_SAMPLES]))
+            at += HOP_SAMPLES
+        self._samples = self._samples[at:]
 
     def _instant(self, window: Array) -> _Instant:
         spectrum = np.abs(np.fft.rfft(window * self._window, FFT_SAMPLES)) ** 2 + 1e-9
