@@ -197,6 +197,7 @@ def test_a_process_that_never_closes_its_answerer_ends_well(
         "from halfsecond.models.llm.ctranslate2_llm import CTranslate2Answerer\n"
         "answerer = CTranslate2Answerer(Path(sys.argv[1]))\n"
         "answerer.prefill([Message('system', 'x')])\n"
+        "sys.kept = answerer\n"  # lives until the interpreter itself goes
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(model_dir(NAME))], capture_output=True, check=False
