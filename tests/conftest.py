@@ -7,8 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from halfsecond.store import Store
+
+# On a build machine the same examples every time; on a developer's, new ones to find faults with.
+settings.register_profile("ci", derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 ModelDir = Callable[[str], Path]
 

@@ -205,11 +205,11 @@ def _pause_end(text: str, at: int, *, is_end: bool) -> int:
     end = _skip(text, at, _PAUSES)
     token = text[:at].split()[-1] if text[:at].split() else ""
     if char in "，；：、":
-        return end
+        return at + 1  # at once, so what follows cannot matter: it may not have come yet
     if _ADDRESS.search(token):
         return _NONE
     if char in ",;" and token[-1:].isalpha() and not _is_inside_quotes(text[:at]):
-        return end
+        return at + 1
     if end == len(text):
         return end if is_end else _WAIT
     if char == "—" or (char == "-" and end - at > 1):
