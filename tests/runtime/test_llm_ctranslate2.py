@@ -199,10 +199,10 @@ def test_a_process_that_never_closes_its_answerer_ends_well(
         "answerer.prefill([Message('system', 'x')])\n"
         "sys.kept = answerer\n"  # lives until the interpreter itself goes
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(model_dir(NAME))], capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    command = [sys.executable, "-c", code, str(model_dir(NAME))]
+    for _ in range(5):  # without the guard one process in two or three aborts
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.models
