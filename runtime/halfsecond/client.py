@@ -13,14 +13,15 @@ import zmq.asyncio
 from halfsecond import wire
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ClientKeys
-from halfsecond.errors import ServerError
+from halfsecond.errors import ServerError, WireError
 from halfsecond.timeline import Now, monotonic
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 CLOCK_INTERVAL_S = 1.0
 SILENCE_LIMIT_S = 4.0
 """Without any message for this long (not even `clock`) the server is taken for gone."""
-RETRY_S = 0.5
+HELLO_AGAIN_S = 3.0
+"""A hello that was not answered for this long is said again; sooner would open twice."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Client:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._audio_seq = 0
         self._heard_s = 0.0
+        self._hello_s = float("-inf")
         self._round_trip_s = float("inf")
         self.grants_credit = True
         """Whether a picture's credit is granted again when `events` hands it out."""
@@ -101,9 +103,7 @@ class Client:
             self.welcome = await asyncio.wait_for(self._greet(), self._timeout_s)
         except asyncio.TimeoutError as error:
             await self._close_socket()
-            raise ServerError(
-                f"no server answers at {self._address}; start one with `halfsecond serve`"
-            ) from error
+            raise ServerError(self._unanswered()) from error
         except ServerError:
             await self._close_socket()
             raise
@@ -114,9 +114,9 @@ class Client:
         return self.welcome
 
     async def _greet(self) -> wire.Welcome:
-        await self._socket.send_multipart(wire.encode(self._hello))
+        await self._say_hello()
         while True:
-            message, _ = wire.decode_from_server(await self._socket.recv_multipart())
+            message, _ = await self._receive()
             self._heard_s = self._now()
             if isinstance(message, wire.Welcome):
                 return message
@@ -124,8 +124,22 @@ class Client:
                 raise ServerError(
                     f"the server is busy: {message.sessions} of {message.limit} sessions are open"
                 )
-            if isinstance(message, wire.Error) and message.is_fatal:
+            if isinstance(message, wire.Error):
                 raise ServerError(f"the server refused: {message.message}")
+
+    async def _say_hello(self) -> None:
+        """Asks for a session, unless that was done a moment ago."""
+        if self._now() - self._hello_s > HELLO_AGAIN_S:
+            self._hello_s = self._now()
+            await self._send(self._hello)
+
+    def _unanswered(self) -> str:
+        message = f"no server answers at {self._address}; start one with `halfsecond serve`"
+        if self._keys is not None:
+            return f"{message}, or if one runs there, let it admit this key and start it again"
+        if not self._address.startswith("ipc://"):
+            return f"{message}, or if one runs there, give the keys that it wants (--keys)"
+        return message
 
     async def close(self) -> None:
         """Says goodbye and closes the socket."""
@@ -183,22 +197,29 @@ class Client:
                     await self._send(wire.Credit(frames=1))
             yield event
 
+    async def _receive(self) -> tuple[wire.ServerMessage, bytes]:
+        """The next message of those that are known here; a later server may send others."""
+        while True:
+            frames = await self._socket.recv_multipart()
+            with contextlib.suppress(WireError):
+                return wire.decode_from_server(frames)
+
     async def _read(self) -> None:
         generation = 0
         while True:
-            frames = await self._socket.recv_multipart()
+            message, payload = await self._receive()
             at_s = self._heard_s = self._now()
-            message, payload = wire.decode_from_server(frames)
             if isinstance(message, wire.Clock):
                 self._on_clock(message, at_s)
                 if not message.session:
-                    await self._send(self._hello)  # the server has forgotten this session
+                    await self._say_hello()  # the server has forgotten this session
                 continue
             if isinstance(message, wire.Welcome):
                 self.welcome, generation = message, 0
-                self._audio_seq = 0
+                self._hello_s = float("-inf")
+                self._round_trip_s = float("inf")  # another server may have another clock
             if isinstance(message, wire.Error) and message.code == "no_session":
-                await self._send(self._hello)
+                await self._say_hello()
                 continue
             generation = max(generation, message.generation)
             if isinstance(message, wire.Audio | wire.Video) and message.generation < generation:

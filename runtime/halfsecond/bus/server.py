@@ -139,10 +139,13 @@ class Server:
         self._act(client, message, payload)
 
     def _turn_away(self, identity: bytes, message: wire.ClientMessage) -> None:
-        """Answers what came without a session; a microphone may run while one is being opened."""
+        """Answers what came without a session.
+
+        While one is being opened a microphone and a player may run on; nobody misses what they say.
+        """
         if identity not in self._opening:
             error = wire.Error(code="no_session", message="say hello first", is_fatal=True)
-        elif not isinstance(message, wire.Audio):
+        elif not isinstance(message, wire.Audio | wire.Credit | wire.Playhead):
             error = wire.Error(code="not_open_yet", message="wait for the welcome")
         else:
             return
