@@ -119,6 +119,7 @@ class Client:
             message, _ = await self._receive()
             self._heard_s = self._now()
             if isinstance(message, wire.Welcome):
+                self._hello_s = float("-inf")
                 return message
             if isinstance(message, wire.Busy):
                 raise ServerError(

@@ -421,8 +421,9 @@ class Bystander:
         self._socket.send_multipart([head, b""])
 
     def look(self, timeout_ms: int = 0) -> None:
-        """Takes what has come."""
-        while self._socket.poll(timeout_ms):
+        """Takes what has come, after waiting for the first of it."""
+        self._socket.poll(timeout_ms)
+        while self._socket.poll(0):
             head, payload = self._socket.recv_multipart()
             message = msgpack.unpackb(head)
             assert message["type"] not in ("error", "bye"), message

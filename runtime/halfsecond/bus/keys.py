@@ -61,8 +61,10 @@ def create(directory: Path, *, client: str) -> Path:
     """Makes the server's keys where there are none, and a pair for `client`; returns its directory.
 
     Raises:
-        ConfigError: a client of that name has a key already.
+        ConfigError: a client of that name has a key already, or it is no name for a file.
     """
+    if client != Path(client).name or client.startswith(".") or client in ("", CLIENTS):
+        raise ConfigError(f"{client!r} is no name for a client; take letters and digits")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (directory / "server.key_secret").exists():
         zmq.auth.create_certificates(str(directory), "server")
