@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
 
 from halfsecond.models.face.aperture import ApertureMeter
 from halfsecond.recording import Reply, decode_picture
@@ -16,9 +17,14 @@ from halfsecond.recording import Reply, decode_picture
 GRID_HZ = 200
 SEARCH_S = 0.4
 SMOOTHING_S = 0.05
+BAND_HZ = (500.0, 1500.0)
+"""First and second formants of open vowels: what a jaw that drops lets out. Over ten sentences the
+whole spectrum gives the same median, but only four to nine of them a clear peak."""
+COMPRESSION = 0.3
+"""Exponent of the envelope: an ear hears a tenth of the amplitude as half as loud (Stevens 1955)."""
 LEAST_S = 1.0
 """Shorter answers have too few syllables to be aligned."""
-LEAST_CORRELATION = 0.3
+LEAST_CORRELATION = 0.4
 """Below this the mouth and the sound have no common shape to measure an offset from."""
 
 
@@ -55,14 +61,15 @@ def content_offset(reply: Reply, meter: ApertureMeter, *, rate_hz: int = 24_000)
 def loudness(
     samples: NDArray[np.float32], rate_hz: int, grid: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(len(grid),) root of the power around each time, smoothed over 50 ms."""
+    """(len(grid),) compressed amplitude of open vowels around each time, smoothed over 50 ms."""
+    band = butter(3, BAND_HZ, btype="band", fs=rate_hz, output="sos")
     power = np.convolve(
-        np.square(samples, dtype=np.float64),
+        np.square(sosfiltfilt(band, samples.astype(np.float64))),
         np.hanning(int(SMOOTHING_S * rate_hz)) / (SMOOTHING_S * rate_hz / 2),
         mode="same",
     )
     at = np.clip((grid * rate_hz).astype(int), 0, len(samples) - 1)
-    envelope: NDArray[np.float64] = np.sqrt(np.maximum(power[at], 0.0)) ** 0.6
+    envelope: NDArray[np.float64] = np.sqrt(np.maximum(power[at], 0.0)) ** COMPRESSION
     return envelope
 
 

@@ -98,10 +98,11 @@ class LlmConfig(Section, frozen=True, kw_only=True):
     """0 always takes the likeliest token; small models stay truthful only there."""
     top_p: float = 1.0
     """Tokens are drawn from the likeliest that together have this probability."""
-    repetition_penalty: float = 1.1
-    """Above 1 makes tokens that were used less likely."""
-    max_tokens: int = 96
-    """Longest answer; some 70 English words."""
+    repetition_penalty: float = 1.0
+    """Above 1 makes tokens that were used less likely. It also makes small models change numbers:
+    with 1.1 "six to fifteen" became "sixteen to eighteen"."""
+    max_tokens: int = 64
+    """Longest answer; some 50 English words."""
     seed: int | None = None
     """Makes drawn tokens repeatable."""
 

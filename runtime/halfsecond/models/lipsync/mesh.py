@@ -19,7 +19,7 @@ from halfsecond.models.lipsync.mouth import MouthPose
 from halfsecond.models.tts.voice import Phone
 
 DEFAULT_FPS = 25
-LOOK_AHEAD_S = 0.17
+LOOK_AHEAD_S = 0.13
 """A frame waits for this much sound after its own time: the lead of the lips, the sounds that
 already shape them, and the analysis window. Less cuts coarticulation, more delays frames."""
 SETTLE_S = 0.24
