@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import msgpack  # type: ignore[import-untyped]
 import msgspec
 import pytest
+import zmq
+import zmq.asyncio
 
 from fakes.peers import plain_peer
 from fakes.servers import QUICK, RunServer
@@ -111,6 +116,44 @@ async def test_a_forgotten_session_is_opened_again_once_whatever_is_sent_meanwhi
     assert client.welcome.session != first.session
     assert not of_kind(seen, wire.Welcome)
     assert not of_kind(seen, wire.Error)
+
+
+async def test_hello_is_said_once_for_many_refusals_and_the_count_of_audio_goes_on(
+    tmp_path: Path,
+) -> None:
+    """A server that opens slowly would otherwise open one session after another."""
+    address = f"ipc://{tmp_path}/slow.ipc"
+    heard: list[dict[str, Any]] = []
+
+    async def forget(socket: zmq.asyncio.Socket) -> None:
+        """Forgets the first session at once; welcomes again after 20 blocks of audio."""
+        while True:
+            identity, head, _ = await socket.recv_multipart()
+            heard.append(msgpack.unpackb(head))
+            blocks = sum(message["type"] == "audio" for message in heard)
+            if heard[-1]["type"] == "audio" and blocks <= 20:
+                error = wire.Error(code="no_session", message="say hello first", is_fatal=True)
+                await socket.send_multipart([identity, *wire.encode(error)])
+            if blocks == 20 or len(heard) == 1:
+                await socket.send_multipart([identity, *wire.encode(wire.Welcome())])
+
+    with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.bind(address)
+        forgetting = asyncio.create_task(forget(socket))
+        async with Client(address) as client:
+            for _ in range(19):
+                await client.send_audio(bytes(640))
+                await asyncio.sleep(0.002)
+            await client.send_audio(bytes(640))
+            await events_until(client, is_a(wire.Welcome))
+            await client.send_audio(bytes(640))
+        forgetting.cancel()
+        await asyncio.gather(forgetting, return_exceptions=True)
+    kinds = [message["type"] for message in heard]
+    assert kinds.count("hello") == 2
+    counts = [message["seq"] for message in heard if message["type"] == "audio"]
+    assert counts == list(range(21))
 
 
 async def test_a_message_of_a_later_version_is_passed_over(run_server: RunServer) -> None:

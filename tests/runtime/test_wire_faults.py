@@ -75,8 +75,8 @@ NESTED = b"\x82\xa4type\xa9interrupt\xa1x" + b"\x91" * 15_000 + b"\xc0"
 BAD_MESSAGES: dict[str, tuple[list[bytes], str]] = {
     "no msgpack": ([b"\xc1\xff\x00", b""], "not a message of protocol 1"),
     "an empty header": ([b"", b""], "not a message of protocol 1"),
-    "a str instead of a map": ([msgpack.packb("hello"), b""], "Expected `object`, got `str`"),
-    "no type": ([msgpack.packb({"text": "Hello?"}), b""], "missing required field `type`"),
+    "a str instead of a map": ([b"\xa5hello", b""], "Expected `object`, got `str`"),
+    "no type": ([b"\x81\xa4text\xa6Hello?", b""], "missing required field `type`"),
     "an unknown type": ([header("shout"), b""], "Invalid value 'shout'"),
     "a message of the server": ([header("state", state="idle"), b""], "Invalid value 'state'"),
     "more behind the map": ([header("interrupt") + b"\x01", b""], "trailing characters"),
@@ -475,7 +475,7 @@ def test_whatever_a_client_sends_the_server_lives_and_others_are_answered(
             max_examples=400,
             deadline=None,
             database=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow],
         )
         @given(MESSAGES)
         def send(frames: list[bytes]) -> None:
