@@ -129,7 +129,7 @@ class Error(Header, frozen=True, kw_only=True, tag="error"):
     code: str
     message: str
     is_fatal: bool = False
-    """True when the session has ended with this message."""
+    """True when there is no session after this message."""
 
 
 class StateChange(Header, frozen=True, kw_only=True, tag="state"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgpack  # type: ignore[import-untyped]
 import zmq
@@ -16,7 +16,7 @@ TIMEOUT_S = 10.0
 
 def header(kind: str, **fields: object) -> bytes:
     """A header with these fields, whatever they are."""
-    return bytes(msgpack.packb({"type": kind, **fields}))
+    return cast(bytes, msgpack.packb({"type": kind, **fields}))
 
 
 class Peer:
