@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec

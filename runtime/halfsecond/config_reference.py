@@ -32,7 +32,9 @@ def reference_page() -> str:
             parts.append(_section(name, section, notes))
         else:
             default = _default(Config(), name)
-            parts.append(f"\n`{name}` (text, {default}), above all sections: the language spoken.\n")
+            parts.append(
+                f"\n`{name}` (text, {default}), above all sections: the language spoken.\n"
+            )
     return "".join(parts)
 
 

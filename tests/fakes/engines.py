@@ -87,9 +87,11 @@ class FakeLlm(FakeStage):
     def __init__(self) -> None:
         super().__init__()
         self.made = 0
+        self.others: list[str] = []
 
     def run(self, request: LlmRequest, cancel: Cancel) -> Iterator[LlmReply]:
-        if request.is_prefill:
+        if request.action != "answer":
+            self.others.append(request.action)
             return
         self.take(request)
         for piece in self.pieces:

@@ -289,3 +289,20 @@ async def test_a_cough_does_not_stop_the_answer(run_server: RunServer) -> None:
         end = (await receive_until(client, is_a(wire.TurnEnd)))[-1].message
     assert isinstance(end, wire.TurnEnd)
     assert (end.turn, end.reason) == (1, "complete")
+
+
+async def test_when_the_last_visitor_leaves_the_model_forgets(run_server: RunServer) -> None:
+    async with run_server() as running:
+        async with running.client() as one:
+            await one.ask("A secret?")
+            await receive_until(one, is_a(wire.TurnEnd))
+        for _ in range(50):
+            if "forget" in running.engines.llm.others:
+                break
+            await asyncio.sleep(0.05)
+        assert running.engines.llm.others[-1] == "forget"
+        async with running.client() as other:
+            await other.ask("What was it?")
+            await receive_until(other, is_a(wire.TurnEnd))
+        said = [message.content for message in running.engines.llm.requests[-1].messages]
+    assert "A secret?" not in said

@@ -335,6 +335,8 @@ class Server:
         if client.sender is not None:
             client.sender.cancel()
         await client.session.close()
+        if not self._clients:
+            await client.session.forget()
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.create_task(coroutine)

@@ -50,9 +50,7 @@ def _load(point: EntryPoint) -> Any:
 def _unavailable(name: str, error: ImportError) -> typer.Typer:
     stand_in = typer.Typer(help=f"Not available: {error}.")
 
-    @stand_in.command(
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-    )
+    @stand_in.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
     def fail() -> None:
         raise ConfigError(
             f"`halfsecond {name}` cannot be loaded ({error}); "

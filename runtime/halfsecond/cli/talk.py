@@ -14,7 +14,7 @@ from halfsecond.bus.keys import load_client_keys
 from halfsecond.cli.options import KeysDir
 from halfsecond.client import Client, Received
 from halfsecond.config import ServerConfig
-from halfsecond.conversation import RATE_HZ, Visitor
+from halfsecond.conversation import Visitor
 from halfsecond.microphone import open_microphone
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 

@@ -1,1 +1,1 @@
-"""What the engines compute: arrays in, arrays out; no sockets, no clocks, no threads of their own."""
+"""What the engines compute: arrays in, arrays out; no sockets, no clocks, no threads."""

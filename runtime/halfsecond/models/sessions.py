@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions, opened in one way: few threads, no spinning, the provider that really runs."""
+"""ONNX Runtime sessions, opened in one way: few threads, and none that spins."""
 
 from __future__ import annotations
 

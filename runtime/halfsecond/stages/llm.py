@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from halfsecond.models.llm.answerer import Answerer, Message, Sampling
 from halfsecond.stages.stage import Cancel
@@ -16,7 +16,8 @@ class LlmRequest:
 
     messages: list[Message]
     sampling: Sampling
-    is_prefill: bool = False
+    action: Literal["answer", "prefill", "forget"] = "answer"
+    """"forget" drops what the cache holds of every conversation."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,11 @@ class LlmStage:
         self._answerer = self._open_answerer()
 
     def run(self, request: LlmRequest, cancel: Cancel) -> Iterator[LlmReply]:
-        if request.is_prefill:
+        if request.action == "prefill":
             self._answerer.prefill(request.messages)
+            return
+        if request.action == "forget":
+            self._answerer.forget()
             return
         pieces = self._answerer.answer(
             request.messages, sampling=request.sampling, is_cancelled=cancel.is_set

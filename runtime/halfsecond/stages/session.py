@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -329,9 +329,15 @@ class Session:
         self._history = self._history[-keep:] if keep else []
 
     async def _prefill(self) -> None:
-        messages = list(opening(self._persona, self._history))
-        request = LlmRequest(messages, sampling_of(self._config), is_prefill=True)
-        with contextlib.suppress(HalfsecondError):  # the answer itself will report it
+        await self._llm("prefill", list(opening(self._persona, self._history)))
+
+    async def forget(self) -> None:
+        """Takes what the visitors said out of the model's cache; for when the last one has left."""
+        await self._llm("forget", [])
+
+    async def _llm(self, action: Literal["prefill", "forget"], messages: list[Message]) -> None:
+        request = LlmRequest(messages, sampling_of(self._config), action)
+        with contextlib.suppress(HalfsecondError):  # the next answer itself will report it
             async for _ in self._engines.llm.run(request, Cancel()):
                 pass
 

@@ -25,7 +25,7 @@ ATTACK_S, RELEASE_S = 0.035, 0.080
 SHUT_S = 0.030
 """Jaws open faster than they close, except where lips shut in the middle of speech."""
 SHIFT_S = 0.045
-"""The filter lags: the track is read this much ahead, which leaves the lips 20 ms before the sound."""
+"""The filter lags: the track is read ahead, by what leaves the lips 20 ms before the sound."""
 
 
 @dataclass(frozen=True)

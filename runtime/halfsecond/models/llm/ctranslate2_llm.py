@@ -63,6 +63,11 @@ class CTranslate2Answerer:
         self._template, self._end_tokens = read_chat(model_path / "chat.json")
         self._stop = tuple(stop)
         self._tokenizer = _open_tokenizer(model_path / "tokenizer.json")
+        self._control_tokens = [
+            token.content
+            for token in self._tokenizer.get_added_tokens_decoder().values()
+            if token.special
+        ]
         self._budget_tokens = prefix_cache_tokens
         self._prefixes: set[tuple[str, ...]] = set()
         self._generators: list[Any] = [self._open_generator()]
@@ -97,7 +102,7 @@ class CTranslate2Answerer:
         is_sampled = sampling.temperature > 0
         if is_sampled and sampling.seed is not None:
             self._reseed(sampling.seed)
-        tokens = self._tokens(self._template.render(messages))
+        tokens = self._tokens(self._template.render(self._harmless(messages)))
         prefix = self._longest_prefix(tokens)
         text = StreamingDetokenizer(self._tokenizer.decode)
         stops = StopText(self._stop)
@@ -176,11 +181,24 @@ class CTranslate2Answerer:
 
     def _prefix_tokens(self, messages: Sequence[Message]) -> tuple[str, ...]:
         first, second = (
-            self._tokens(self._template.render([*messages, Message("user", probe)]))
+            self._tokens(self._template.render(self._harmless([*messages, Message("user", probe)])))
             for probe in _PROBES
         )
         pairs = zip(first, second, strict=False)
         return tuple(token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    def _harmless(self, messages: Sequence[Message]) -> list[Message]:
+        """The messages without control tokens, so that no visitor can write another's turn."""
+
+        def without(content: str) -> str:
+            # Again and again: taking one away may put another together.
+            while (
+                found := next((t for t in self._control_tokens if t in content), None)
+            ) is not None:
+                content = content.replace(found, "")
+            return content
+
+        return [Message(message.role, without(message.content)) for message in messages]
 
     def _tokens(self, text: str) -> tuple[str, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).tokens)

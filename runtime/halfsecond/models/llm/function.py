@@ -26,6 +26,9 @@ class FunctionAnswerer:
         self._function = _find(name)
         self._takes_messages = "messages" in _parameters(self._function)
 
+    def forget(self) -> None:
+        """Does nothing: nothing is kept."""
+
     def prefill(self, messages: Sequence[Message]) -> None:
         """Does nothing."""
 

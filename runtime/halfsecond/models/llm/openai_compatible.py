@@ -58,6 +58,9 @@ class OpenAiAnswerer:
         self._api_key = os.environ.get(api_key_env, "") if api_key_env else ""
         self._connect_timeout_s, self._read_timeout_s = connect_timeout_s, read_timeout_s
 
+    def forget(self) -> None:
+        """Does nothing: nothing is kept."""
+
     def prefill(self, messages: Sequence[Message]) -> None:
         """Does nothing: servers cache prefixes on their own."""
 
