@@ -21,8 +21,7 @@ BAND_HZ = (500.0, 1500.0)
 """First and second formants of open vowels: what a jaw that drops lets out. Over ten sentences the
 whole spectrum gives the same median, but only four to nine of them a clear peak."""
 COMPRESSION = 0.3
-"""Exponent of the amplitude, so that soft vowels count too. 0.6 gives the same median and fewer clear
-peaks."""
+"""Exponent of the amplitude: soft vowels count too. 0.6: the same median, fewer clear peaks."""
 LEAST_S = 1.0
 """Shorter answers have too few syllables to be aligned."""
 LEAST_CORRELATION = 0.4

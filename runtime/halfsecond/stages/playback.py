@@ -53,9 +53,9 @@ class Playback:
         await self._started.wait()
 
     def report(self, position_s: float) -> None:
-        """The client says how far it has played."""
-        if self._started.is_set() and 0.0 <= position_s <= self._sent_s:
-            self._origin_s = self._now() - position_s
+        """The client says how far it has played; it cannot be further than what was sent."""
+        if self._started.is_set() and position_s >= 0.0:
+            self._origin_s = self._now() - min(position_s, self._sent_s)
 
     def add(self, text: str, duration_s: float) -> None:
         """Speech of this length follows what was handed over before."""

@@ -33,8 +33,10 @@ from halfsecond.timeline import Now, Timeline, monotonic
 
 log = structlog.get_logger(__name__)
 
-MAX_WAITING_BLOCKS = 500
-"""Microphone blocks that wait for the VAD: 10 s of 20 ms blocks. A file may come in faster."""
+MAX_WAITING_S = 10.0
+"""Microphone audio that waits for the VAD. A file may come in faster than it is heard."""
+MAX_WAITING_BLOCKS = 2000
+"""The same in messages, for those that are nearly empty."""
 
 OnTurnEnd = Callable[[Timeline, wire.TurnEndReason], None]
 
@@ -73,6 +75,9 @@ class Session:
         """Where the speech that is going on began, in samples of the microphone."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
+        self._waiting_bytes = 0
+        bytes_per_s = 2 * hello.audio_channels * hello.audio_rate_hz
+        self._most_waiting_bytes = int(MAX_WAITING_S * bytes_per_s)
         self._listener = Listener(
             name,
             engines.vad,
@@ -109,18 +114,20 @@ class Session:
 
     def hear(self, pcm: bytes) -> bool:
         """Takes PCM s16le from the microphone; False when too much waits already."""
-        try:
-            self._blocks.put_nowait(pcm)
-        except asyncio.QueueFull:
+        if self._waiting_bytes + len(pcm) > self._most_waiting_bytes:
             return False
-        return True
+        return self._enqueue(pcm)
 
     def end_of_audio(self) -> bool:
         """Nothing more will be said; False when too much audio waits already."""
+        return self._enqueue(None)
+
+    def _enqueue(self, block: bytes | None) -> bool:
         try:
-            self._blocks.put_nowait(None)
+            self._blocks.put_nowait(block)
         except asyncio.QueueFull:
             return False
+        self._waiting_bytes += len(block or b"")
         return True
 
     def ask(self, text: str) -> None:
@@ -148,13 +155,15 @@ class Session:
     async def _listen(self) -> None:
         while True:
             block = await self._blocks.get()
-            if block is None:
-                async for event in self._listener.end():
+            self._waiting_bytes -= len(block or b"")
+            try:
+                heard = self._listener.end() if block is None else self._listener.hear(block)
+                async for event in heard:
                     self._on_speech(event)
-                continue
-            async for event in self._listener.hear(block):
-                self._on_speech(event)
-            self._interrupt_if_spoken_over()
+                self._interrupt_if_spoken_over()
+            except HalfsecondError as error:
+                log.error("listening failed", session=self.name, error=str(error))
+                self._say_error("stage_failed", str(error))
 
     def _on_speech(self, event: SpeechEvent) -> None:
         if isinstance(event, SpeechStarted):
