@@ -11,7 +11,7 @@ from num2words import num2words
 
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'"})
-_TITLES = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
+_TITLES: dict[str, str] = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def spoken_words(text: str) -> list[str]:
     """The words of a text: lower case, no punctuation, numbers and titles spelled out."""
     plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     spelled = _NUMBER.sub(_spell, plain)
-    words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", spelled.replace("-", " "))
+    words: list[str] = re.findall(r"[^\W_]+(?:'[^\W_]+)*", spelled.replace("-", " "))
     return [_TITLES.get(word, word) for word in words]
 
 

@@ -170,7 +170,7 @@ def _address(config: Config) -> Iterator[Finding]:
 
 def _microphone(_: Config) -> Iterator[Finding]:
     try:
-        import sounddevice
+        import sounddevice  # pyright: ignore[reportMissingImports]
 
         inputs = [d["name"] for d in sounddevice.query_devices() if d["max_input_channels"]]
     except (ImportError, OSError) as error:

@@ -8,4 +8,4 @@ from pathlib import Path
 
 def asset(name: str) -> Path:
     """The path of a file that ships with the package."""
-    return Path(str(files(__package__) / name))
+    return Path(str(files(__name__) / name))

@@ -77,7 +77,7 @@ async def _send_microphone(client: Client) -> None:
 
 
 async def _play(client: Client) -> None:
-    import sounddevice
+    import sounddevice  # pyright: ignore[reportMissingImports]
 
     with sounddevice.RawOutputStream(
         samplerate=SPEECH_RATE_HZ, channels=1, dtype="int16"
