@@ -1,4 +1,4 @@
-# make setup demo check test test-all bench lock
+# make setup demo check test test-unit test-all bench lock
 # PYTHON chooses the interpreter (3.10 to 3.13); VENV the virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 PROFILE ?= cpu-en
 OUT ?= out
 
-.PHONY: setup demo check format test test-all bench lock clean
+.PHONY: setup demo check format test test-unit test-all bench lock clean
 
 setup: $(VENV)/.demo
 
@@ -42,6 +42,10 @@ format: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(BIN)/halfsecond models fetch all-tests
 	$(BIN)/pytest -m "not slow and not gpu"
+
+# What needs no models, for another interpreter: make test-unit PYTHON=python3.13 VENV=.venv-3.13
+test-unit: $(VENV)/.dev
+	$(BIN)/pytest -m "not models and not slow and not gpu"
 
 test-all: $(VENV)/.dev
 	$(BIN)/halfsecond models fetch all-tests
