@@ -272,4 +272,4 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"1 to {server_module.MAX_CHANNELS} channels" in audio
     assert f"at most {server_module.MAX_AUDIO_S:g} s" in audio
     waiting = limits["microphone audio that waits to be heard"]
-    assert str(session_module.MAX_WAITING_BLOCKS) in waiting
+    assert f"{session_module.MAX_WAITING_S:g} s and {session_module.MAX_WAITING_BLOCKS}" in waiting

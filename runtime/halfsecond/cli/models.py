@@ -152,7 +152,7 @@ def verify(
     if as_json:
         _print_json({"home": str(store.home), "models": [_row(store, c) for c in conditions]})
     elif not conditions:
-        console.print(f"No models in {store.home}; run `halfsecond models fetch`")
+        console.print(f"No models in {store.home}; run `halfsecond models fetch`", soft_wrap=True)
     else:
         for condition in conditions:
             detail = escape(f": {condition.detail}") if condition.detail else ""
