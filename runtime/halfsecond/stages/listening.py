@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from halfsecond.audio import LiveResampler
 from halfsecond.config import TurnConfig, VadConfig
+from halfsecond.errors import HalfsecondError
 from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig, SpeechEvent
 from halfsecond.stages.stage import Cancel, StageHandle
 from halfsecond.stages.vad import VadReply, VadRequest
@@ -58,7 +59,11 @@ class Listener:
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=2000)
 
     async def hear(self, pcm: bytes) -> AsyncIterator[SpeechEvent]:
-        """What the segmenter says about PCM s16le that follows what came before."""
+        """What the segmenter says about PCM s16le that follows what came before.
+
+        Raises:
+            HalfsecondError: the VAD stage failed; what it was to judge was taken for silence.
+        """
         samples = self._resampler.push(pcm)
         self._keep(samples)
         self._arrivals.append((self._first_sample + len(self._audio), self._now()))
@@ -68,10 +73,19 @@ class Listener:
         if not whole:
             return
         request = VadRequest(self._session, pending[:whole])
-        async for reply in self._vad.run(request, Cancel()):
-            for probability in reply.probabilities:
-                for event in self._segmenter.push(probability):
+        missing = whole // WINDOW_SAMPLES
+        try:
+            async for reply in self._vad.run(request, Cancel()):
+                for probability in reply.probabilities:
+                    missing -= 1
+                    for event in self._segmenter.push(probability):
+                        yield event
+        except HalfsecondError:
+            # What was not judged counts as silence: else the segmenter would lose its place.
+            for _ in range(missing):
+                for event in self._segmenter.push(0.0):
                     yield event
+            raise
 
     async def end(self) -> AsyncIterator[SpeechEvent]:
         """No more audio follows: silence is heard at once, so that what is open ends."""

@@ -54,12 +54,21 @@ class Playback:
 
     def report(self, position_s: float) -> None:
         """The client says how far it has played; it cannot be further than what was sent."""
-        if self._started.is_set() and position_s >= 0.0:
-            self._origin_s = self._now() - min(position_s, self._sent_s)
+        if not self._started.is_set() or not position_s >= 0.0:
+            return
+        origin_s = self._now() - min(position_s, self._sent_s)
+        # At the end a player says the same again and again, and time goes on all the same.
+        is_at_end = position_s >= self._sent_s
+        self._origin_s = min(self._origin_s, origin_s) if is_at_end else origin_s
 
     def add(self, text: str, duration_s: float) -> None:
-        """Speech of this length follows what was handed over before."""
+        """Speech of this length follows what was handed over before.
+
+        Where that was heard already, the ear has waited and goes on now.
+        """
         start_s = self._sent_s
+        if self._started.is_set():
+            self._origin_s = max(self._origin_s, self._now() - start_s)
         self._sent_s += duration_s
         self._clauses.append(SpokenClause(text, start_s, self._sent_s))
 

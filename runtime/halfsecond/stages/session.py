@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import structlog
@@ -29,7 +29,7 @@ from halfsecond.stages.listening import Listener
 from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.turn import Turn, TurnSettings
-from halfsecond.timeline import Now, Timeline, monotonic
+from halfsecond.timeline import Now, monotonic
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ MAX_WAITING_S = 10.0
 MAX_WAITING_BLOCKS = 2000
 """The same in messages, for those that are nearly empty."""
 
-OnTurnEnd = Callable[[Timeline, wire.TurnEndReason], None]
+INTERNAL = "the server failed on this session; see its log"
 
 
 class Session:
@@ -107,7 +107,8 @@ class Session:
         self._history.clear()
         with contextlib.suppress(HalfsecondError):
             await self._listener.close()
-            if self._hello.video != "none":
+        if self._hello.video != "none":
+            with contextlib.suppress(HalfsecondError):
                 await self._lipsync("close")
 
     # What the client says.
@@ -256,24 +257,32 @@ class Session:
     async def _run(self, turn: Turn, question: Any) -> None:
         """Runs a turn to its end and says how it ended, unless somebody stopped it before."""
         watcher = asyncio.create_task(self._watch(turn))
-        error: HalfsecondError | None = None
+        failure: Exception | None = None
         try:
             reason = await turn.run(question)
             await turn.wait_revealed()
-            if reason == "complete":
+            if reason == "complete" and turn.playback.sent_s:
                 end_s = max(turn.playback.sent_s, turn.video_end_s)
                 await turn.playback.wait_until_near(end_s, ahead_s=0.0)
-        except HalfsecondError as failure:
-            reason, error = "failed", failure
+        except Exception as error:  # whatever it was, the turn must end for the next one to begin
+            reason, failure = "failed", error
             await turn.wait_revealed()
         finally:
             watcher.cancel()
         if turn is not self._turn:
             return
-        if error is not None:
-            log.error("turn failed", session=self.name, turn=turn.settings.number, error=str(error))
-            self._say_error("stage_failed", str(error))
+        if failure is not None:
+            self._say_failure(turn, failure)
         self._finish(turn, reason)
+
+    def _say_failure(self, turn: Turn, failure: Exception) -> None:
+        number = turn.settings.number
+        if isinstance(failure, HalfsecondError):
+            log.error("turn failed", session=self.name, turn=number, error=str(failure))
+            self._say_error("stage_failed", str(failure))
+        else:
+            log.error("turn failed", session=self.name, turn=number, exc_info=failure)
+            self._say_error("internal", INTERNAL)
 
     async def _watch(self, turn: Turn) -> None:
         """The state becomes "speaking" with the first sample."""
@@ -411,7 +420,7 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("session task failed", session=self.name, exc_info=error)
-            self._say_error("internal", "the server failed on this session; see its log")
+            self._say_error("internal", INTERNAL)
 
 
 def _milliseconds(seconds: float | None) -> float | None:

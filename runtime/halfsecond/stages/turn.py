@@ -93,10 +93,6 @@ class Turn:
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
         self._speech: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
 
-    @property
-    def is_revealed(self) -> bool:
-        return self._held is None
-
     def reveal(self) -> None:
         """The visitor has finished: sends what was made so far, and the rest as it comes."""
         held, self._held = self._held, None
@@ -105,12 +101,13 @@ class Turn:
         self._revealed.set()
 
     async def wait_revealed(self) -> None:
-        """Returns once the turn is revealed."""
+        """Returns once the turn is revealed, or will never be."""
         await self._revealed.wait()
 
     def cancel(self) -> None:
         """Stops every stage that works for this turn, and the task that runs it."""
         self.cancelled.set()
+        self._revealed.set()
         if self._task is not None:
             self._task.cancel()
 

@@ -1,0 +1,53 @@
+"""Where the visitor's ear is, by a clock that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from halfsecond.stages.playback import Playback
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_speech_that_comes_late_is_heard_from_when_it_comes(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one two", 1.0)
+    playback.start()
+    clock.now_s += 3.0  # the ear has been waiting for two seconds
+    playback.add("three four five six", 2.0)
+    assert playback.position_s == pytest.approx(1.0)
+    assert playback.heard_text() == "one two"
+    clock.now_s += 1.0
+    assert playback.heard_text() == "one two three"
+
+
+def test_the_end_reported_again_does_not_turn_the_clock_back(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one", 1.0)
+    playback.start()
+    clock.now_s += 0.5
+    playback.report(1.0)
+    assert playback.position_s == pytest.approx(1.0)
+    clock.now_s += 0.1
+    playback.report(1.0)
+    playback.add("two", 1.0)
+    assert playback.position_s == pytest.approx(1.0)
+
+
+def test_a_client_that_plays_later_moves_the_ear_back(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one two three four", 2.0)
+    playback.start()
+    clock.now_s += 1.5
+    playback.report(1.0)
+    assert playback.position_s == pytest.approx(1.0)
