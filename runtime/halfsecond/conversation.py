@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from halfsecond import wire
 from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Disconnected, Received
-from halfsecond.errors import ServerError
+from halfsecond.errors import AudioError, ServerError
 from halfsecond.recording import Recorder, Reply
 from halfsecond.timeline import Now, Span, Timeline, monotonic
 
@@ -19,6 +19,8 @@ RATE_HZ = 16_000
 BLOCK_S = 0.02
 """What a sound card delivers at a time."""
 
+UNHEARD_S = 3.0
+"""A recording in which speech has not begun this long after its end holds none."""
 TRAILING_SILENCE_S = 0.8
 """More than any recording goes on after its last word; a turn confirmed earlier cut in."""
 
@@ -73,7 +75,12 @@ class Visitor:
                 raise ServerError(self.recorder.errors[-1])
 
     async def say(self, samples: NDArray[np.float32], *, timeout_s: float = 60.0) -> Exchange:
-        """Speaks (n,) mono 16 kHz at real-time pace, then is silent until the reply has ended."""
+        """Speaks (n,) mono 16 kHz at real-time pace, then is silent until the reply has ended.
+
+        Raises:
+            AudioError: the server heard no speech in it.
+            ServerError: no reply ended in time, or the server is gone.
+        """
         speaking = asyncio.create_task(self._speak(samples))
         spoken_from_s = self._now()
         over_s = spoken_from_s + len(samples) / RATE_HZ - TRAILING_SILENCE_S
@@ -94,6 +101,8 @@ class Visitor:
 
     async def _speak(self, samples: NDArray[np.float32]) -> None:
         """The recording, then room tone: a microphone never stops."""
+        spoken_before = self.recorder.speech_count
+        patience_s = len(samples) / RATE_HZ + UNHEARD_S
         block = int(BLOCK_S * RATE_HZ)
         silence = float_to_pcm16(np.zeros(block, np.float32))
         start_s, number = self._now(), 0
@@ -101,6 +110,10 @@ class Visitor:
             piece = samples[number * block : (number + 1) * block]
             await self._client.send_audio(float_to_pcm16(piece) if len(piece) else silence)
             number += 1
+            if number * BLOCK_S > patience_s and self.recorder.speech_count == spoken_before:
+                raise AudioError(
+                    "no speech was heard in the recording; check that it is not silent, or noise"
+                )
             await asyncio.sleep(max(0.0, start_s + number * BLOCK_S - self._now()))
 
     async def _reply(self, timeout_s: float, also: asyncio.Task[None] | None = None) -> Reply:

@@ -91,6 +91,8 @@ class Recorder:
         self.replies: dict[int, Reply] = {}
         self.idle: list[Shown] = []
         self.errors: list[str] = []
+        self.speech_count = 0
+        """How often the server said that the visitor had begun to speak."""
 
     def add(self, event: Received) -> Reply | None:
         """Notes an event; returns the turn that ended with it, if one did."""
@@ -105,6 +107,8 @@ class Recorder:
             reply.transcript, reply.transcript_at_s = message.text, event.at_s
         elif isinstance(message, wire.Answer):
             self._reply(message.turn).captions.append(message.text)
+        elif isinstance(message, wire.Speech):
+            self.speech_count += message.is_speaking
         elif isinstance(message, wire.Error):
             self.errors.append(f"{message.code}: {message.message}")
         elif isinstance(message, wire.TurnEnd):

@@ -17,7 +17,7 @@ from halfsecond import wire
 from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Received
 from halfsecond.conversation import Visitor
-from halfsecond.errors import ServerError
+from halfsecond.errors import AudioError, ServerError
 from halfsecond.recording import Recorder
 
 RATE_HZ = 16_000
@@ -306,3 +306,14 @@ async def test_when_the_last_visitor_leaves_the_model_forgets(run_server: RunSer
             await receive_until(other, is_a(wire.TurnEnd))
         said = [message.content for message in running.engines.llm.requests[-1].messages]
     assert "A secret?" not in said
+
+
+async def test_a_recording_without_speech_is_told_apart_from_a_server_that_is_silent(
+    run_server: RunServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("halfsecond.conversation.UNHEARD_S", 0.2)
+    async with run_server() as running, visiting(running) as visitor:
+        with pytest.raises(AudioError, match="no speech was heard"):
+            await visitor.say(silence(0.3))
+        exchange = await visitor.say(speech(0.4))
+    assert exchange.reply.text.startswith("We close")

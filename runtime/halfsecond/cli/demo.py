@@ -18,11 +18,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from halfsecond import audio, film, wire
+from halfsecond import film, wire
 from halfsecond import log as logs
 from halfsecond.assets import asset
 from halfsecond.bus.server import Server
-from halfsecond.cli.options import ConfigFile
+from halfsecond.cli.options import ConfigFile, load_question
 from halfsecond.client import Client
 from halfsecond.config import Config, LogConfig, load
 from halfsecond.conversation import RATE_HZ, Exchange, Visitor
@@ -59,7 +59,7 @@ def demo(
     """Ask a recorded question; leave a film of the answer and a waterfall of its latency."""
     settings = _settings(load(config), portrait)
     logs.configure(LogConfig(level="warning"))
-    samples = None if text else audio.load(question or asset("question.wav")).samples
+    samples = None if text else load_question(question or asset("question.wav"), console)
     result = asyncio.run(_run(settings, samples, text or "", out))
     timeline_json = json or out.with_suffix(".json")
     result.timeline.write_json(timeline_json)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from halfsecond import audio, wire
 from halfsecond.bus.keys import load_client_keys
-from halfsecond.cli.options import KeysDir
+from halfsecond.cli.options import KeysDir, load_question
 from halfsecond.client import Client, Received
 from halfsecond.config import ServerConfig
 from halfsecond.conversation import Visitor
@@ -47,7 +47,7 @@ async def _ask_once(
     async with client:
         visitor = Visitor(client)
         if question is not None:
-            exchange = await visitor.say(audio.load(question).samples)
+            exchange = await visitor.say(load_question(question, console))
         else:
             exchange = await visitor.type(text or "")
         reply = exchange.reply
