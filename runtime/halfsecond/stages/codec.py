@@ -52,7 +52,12 @@ def decode(data: bytes, kind: Any) -> Any:
         return msgspec.msgpack.decode(
             data, type=kind, ext_hook=_decode_array, dec_hook=_accept_array
         )
-    except (msgspec.DecodeError, msgspec.ValidationError, NotImplementedError) as error:
+    except (
+        msgspec.DecodeError,  # msgspec passes on bytes that are no UTF-8, and deep nesting
+        UnicodeDecodeError,
+        RecursionError,
+        NotImplementedError,
+    ) as error:
         raise WireError(f"not a {kind}: {error}") from error
 
 

@@ -12,7 +12,7 @@ import zmq.asyncio
 
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ServerKeys
-from halfsecond.errors import ConfigError, HalfsecondError
+from halfsecond.errors import ConfigError, HalfsecondError, StageError
 from halfsecond.stages import codec
 from halfsecond.stages.local import LocalStage
 from halfsecond.stages.stage import Cancel, Stage
@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
-# [request id, kind, body], both ways.
+# [request id, kind, body], both ways. The body of HEALTH is empty, or the id of a request that the
+# caller waits for: a host that does not work on it answers with FAILURE.
 RUN, CANCEL, HEALTH = b"run", b"cancel", b"health"
 REPLY, END, FAILURE = b"reply", b"end", b"failure"
 
@@ -62,12 +63,18 @@ class StageHost:
                 if running := self._running.get((caller, request_id)):
                     running[0].set()
             elif kind == HEALTH:
-                health = codec.encode(await self._local.health())
-                await self._send(caller, request_id, REPLY, health)
+                await self._send(caller, request_id, *await self._health(caller, body))
             elif kind == RUN:
                 cancel = Cancel()
                 task = asyncio.create_task(self._run(caller, request_id, body, cancel))
                 self._running[caller, request_id] = (cancel, task)
+
+    async def _health(self, caller: bytes, waited_for: bytes) -> tuple[bytes, bytes]:
+        """Kind and body of the answer to a probe."""
+        if waited_for and (caller, waited_for) not in self._running:
+            lost = StageError(f"stage {self._stage.name} was started again; the request is lost")
+            return FAILURE, codec.encode_error(lost)
+        return REPLY, codec.encode(await self._local.health())
 
     async def _run(self, caller: bytes, request_id: bytes, body: bytes, cancel: Cancel) -> None:
         try:
@@ -79,6 +86,10 @@ class StageHost:
         except HalfsecondError as error:
             log.warning("request failed", stage=self._stage.name, error=str(error))
             await self._send(caller, request_id, FAILURE, codec.encode_error(error))
+        except Exception as error:  # the caller waits for an answer, whatever went wrong
+            log.error("request failed", stage=self._stage.name, exc_info=error)
+            failure = StageError(f"stage {self._stage.name} failed on a request; see its log")
+            await self._send(caller, request_id, FAILURE, codec.encode_error(failure))
         finally:
             self._running.pop((caller, request_id), None)
 

@@ -81,22 +81,33 @@ class LipSyncStage:
         if request.action == "open":
             self._open_session(request.session)
             return
-        driver = self._drivers.get(request.session)
-        if driver is None:
-            raise StageError(f"lipsync has no session {request.session!r}; it must be opened first")
         if request.action == "close":
-            self._drivers.pop(request.session).close()
+            self._close_session(request.session)
             return
-        for frame in self._frames(driver, request):
+        for frame in self._frames(self._driver(request), request):
             if cancel.is_set():
                 return
             yield self._encode(frame, request.format)
 
-    def _open_session(self, session: str) -> None:
+    def _open_session(self, session: str) -> LipSync:
         if len(self._drivers) >= MAX_DRIVERS:
             self._drivers.pop(next(iter(self._drivers))).close()
-        self._drivers[session] = self._spare or self._open_driver()
+        driver = self._drivers[session] = self._spare or self._open_driver()
         self._spare = None
+        return driver
+
+    def _close_session(self, session: str) -> None:
+        if (driver := self._drivers.pop(session, None)) is not None:
+            driver.close()
+
+    def _driver(self, request: LipSyncRequest) -> LipSync:
+        """The session's driver; one that a restart has lost is made anew where a stream begins."""
+        driver = self._drivers.get(request.session)
+        if driver is not None:
+            return driver
+        if request.action in ("begin", "idle"):
+            return self._open_session(request.session)
+        raise StageError(f"lipsync has no stream of session {request.session!r}; it must begin one")
 
     @staticmethod
     def _frames(driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:

@@ -91,7 +91,7 @@ class RemoteStage(Generic[Request, Reply]):
         try:
             await self._send(request_id, RUN, codec.encode(request))
             while not cancel.is_set():
-                kind, body = await self._next(replies)
+                kind, body = await self._next(request_id, replies)
                 if kind == REPLY:
                     yield codec.decode(body, self._reply_type)
                     continue
@@ -105,28 +105,40 @@ class RemoteStage(Generic[Request, Reply]):
                 with contextlib.suppress(StageError):
                     await self._send(request_id, CANCEL, b"")
 
-    async def _next(self, replies: asyncio.Queue[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
-        """The next reply; probes the host while there is none, to tell slow from gone."""
+    async def _next(
+        self, request_id: bytes, replies: asyncio.Queue[tuple[bytes, bytes]]
+    ) -> tuple[bytes, bytes]:
+        """The next reply; probes the host while there is none, to tell slow from gone.
+
+        A host that was started again in the meantime does not know of the request.
+        """
         while True:
             try:
                 return await asyncio.wait_for(replies.get(), PROBE_INTERVAL_S)
             except asyncio.TimeoutError:
-                await self.health()
+                kind, body = await self._probe(request_id)
+                # The last reply may have come just before the answer that nothing is under way.
+                if kind == FAILURE and replies.empty():
+                    raise codec.decode_error(body) from None
 
     async def health(self) -> Health:
         """Raises StageError when the host does not answer in time."""
+        _, body = await self._probe(b"")
+        health: Health = codec.decode(body, Health)
+        return health
+
+    async def _probe(self, waited_for: bytes) -> tuple[bytes, bytes]:
+        """What the host says of itself, or of a request that is waited for."""
         request_id = str(next(self._ids)).encode()
         replies: asyncio.Queue[tuple[bytes, bytes]] = asyncio.Queue()
         self._waiting[request_id] = replies
         try:
-            await self._send(request_id, HEALTH, b"")
-            _, body = await asyncio.wait_for(replies.get(), self._silence_limit_s)
+            await self._send(request_id, HEALTH, waited_for)
+            return await asyncio.wait_for(replies.get(), self._silence_limit_s)
         except asyncio.TimeoutError as error:
             raise self._gone() from error
         finally:
             del self._waiting[request_id]
-        health: Health = codec.decode(body, Health)
-        return health
 
     async def close(self) -> None:
         self._reader.cancel()
