@@ -53,6 +53,9 @@ class TurnConfig(Section, frozen=True, kw_only=True):
     """Speech during an answer that stops it; shorter is taken for a cough or an "mm-hm"."""
     max_utterance_s: float = 28.0
     """Longer speech is answered as it stands (Whisper hears 30 s at most)."""
+    reopen_s: float = 1.5
+    """Speech that goes on this soon after the last belongs to the same question: the answer that
+    has begun is dropped, and the whole question answered. 0 takes every stretch for itself."""
     can_interrupt: bool = True
     """Whether speech stops the answer. Needs a microphone that does not hear the answer."""
 
@@ -276,6 +279,7 @@ def _check_ranges(config: Config, source: str) -> None:
         ("turn.pause_s", config.turn.pause_s, 0.03, config.turn.silence_s),
         ("turn.min_speech_s", config.turn.min_speech_s, 0.03, 2),
         ("turn.interrupt_s", config.turn.interrupt_s, config.turn.min_speech_s, 5),
+        ("turn.reopen_s", config.turn.reopen_s, 0, 5),
         ("turn.max_utterance_s", config.turn.max_utterance_s, 1, 29),
         ("vad.onset", config.vad.onset, 0.01, 0.99),
         ("vad.offset", config.vad.offset, 0.01, config.vad.onset),

@@ -24,6 +24,11 @@ class Metrics:
             "Answers begun in a pause and dropped because the visitor went on",
             registry=self.registry,
         )
+        self.reopened_turns = Counter(
+            "halfsecond_reopened_turns",
+            "Answers that were dropped because the visitor had only paused",
+            registry=self.registry,
+        )
         self.dropped_pictures = Counter(
             "halfsecond_dropped_pictures",
             "Video frames that a slow client lost",

@@ -280,6 +280,32 @@ async def test_a_visitor_who_speaks_over_the_answer_stops_it_and_is_answered(
     assert (second.turn, second.reason) == (2, "complete")
 
 
+async def test_a_visitor_who_only_paused_is_answered_on_the_whole_question(
+    run_server: RunServer,
+) -> None:
+    question = np.concatenate([speech(0.5), silence(0.5), speech(0.8)])
+    async with run_server() as running, visiting(running) as visitor:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 8
+        exchange = await visitor.say(question)
+        heard = running.engines.asr.requests[-1].samples
+        said = [m.role for m in running.engines.llm.requests[-1].messages]
+    assert [reply.end.reason for reply in exchange.cut_ins if reply.end] == ["interrupted"]
+    assert exchange.reply.end is not None
+    assert exchange.reply.end.reason == "complete"
+    assert len(heard) > 1.8 * RATE_HZ  # both halves and the pause between them
+    assert said.count("user") == 1  # half a question is not remembered
+
+
+async def test_a_new_question_over_a_long_answer_is_heard_for_itself(run_server: RunServer) -> None:
+    turn = msgspec.structs.replace(QUICK.turn, reopen_s=0.2)
+    config = msgspec.structs.replace(QUICK, turn=turn)
+    async with run_server(config) as running, visiting(running) as visitor:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 8
+        await visitor.say(np.concatenate([speech(0.5), silence(0.9), speech(0.6)]))
+        heard = running.engines.asr.requests[-1].samples
+    assert len(heard) < 1.4 * RATE_HZ
+
+
 async def test_a_cough_does_not_stop_the_answer(run_server: RunServer) -> None:
     async with run_server() as running, running.client() as client:
         running.engines.llm.pieces = ("And so on it goes. ",) * 4

@@ -71,6 +71,10 @@ class Session:
         self._draft: Turn | None = None
         """The turn that is made in secret while the visitor may still go on."""
         self._from_sample = 0
+        self._ended_at = 0
+        """Where the last utterance ended, in samples of the microphone."""
+        self._goes_on = False
+        """The speech that is going on belongs to the question that is being answered."""
         self._speaking_since: int | None = None
         """Where the speech that is going on began, in samples of the microphone."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,7 +173,9 @@ class Session:
     def _on_speech(self, event: SpeechEvent) -> None:
         if isinstance(event, SpeechStarted):
             self._say_speech(is_speaking=True)
-            self._from_sample = event.from_sample
+            self._goes_on = self._continues(event)
+            if not self._goes_on:
+                self._from_sample = event.from_sample
             self._speaking_since = event.at_sample
             if self._turn is None:
                 self._set_state("listening")
@@ -182,9 +188,18 @@ class Session:
             self._drop_draft()
         elif isinstance(event, SpeechEnded):
             self._speaking_since = None
+            self._ended_at = event.last_sample
             self._say_speech(is_speaking=False)
             if self._turn is None:
                 self._confirm(event)
+
+    def _continues(self, event: SpeechStarted) -> bool:
+        """Whether the visitor only paused: what follows belongs to the question that was taken."""
+        turn = self._config.turn
+        if self._turn is None or not turn.can_interrupt:
+            return False
+        is_soon = event.at_sample - self._ended_at <= turn.reopen_s * 16_000
+        return is_soon and event.at_sample - self._from_sample < turn.max_utterance_s * 16_000
 
     def _interrupt_if_spoken_over(self) -> None:
         """Stops the answer once the visitor has spoken through it for long enough."""
@@ -192,7 +207,8 @@ class Session:
         if self._turn is None or self._speaking_since is None or not turn.can_interrupt:
             return
         if self._listener.heard_s - self._speaking_since / 16_000 >= turn.interrupt_s:
-            self._stop_turn("interrupted")
+            METRICS.reopened_turns.inc(self._goes_on)
+            self._stop_turn("interrupted", is_remembered=not self._goes_on)
             self._set_state("listening")
 
     def _say_speech(self, *, is_speaking: bool) -> None:
@@ -290,7 +306,7 @@ class Session:
         if turn is self._turn:
             self._set_state("speaking", turn)
 
-    def _stop_turn(self, reason: wire.TurnEndReason) -> None:
+    def _stop_turn(self, reason: wire.TurnEndReason, *, is_remembered: bool = True) -> None:
         """Cuts the answer off: every stage drops it, and so must the client."""
         turn = self._turn
         if turn is None:
@@ -299,12 +315,14 @@ class Session:
         turn.timeline.mark("interrupted", self._now())
         self._generation += 1
         self.outbox.drop_before(self._generation)
-        self._finish(turn, reason)
+        self._finish(turn, reason, is_remembered=is_remembered)
 
-    def _finish(self, turn: Turn, reason: wire.TurnEndReason) -> None:
+    def _finish(
+        self, turn: Turn, reason: wire.TurnEndReason, *, is_remembered: bool = True
+    ) -> None:
         self._turn = None
         heard = turn.answer if reason == "complete" else turn.playback.heard_text()
-        if turn.question and heard:
+        if turn.question and heard and is_remembered:
             self._remember(turn.question, heard.strip())
         timeline = turn.timeline
         timeline.mark("end", self._now())
