@@ -75,6 +75,9 @@ class Client:
         self._heard_s = 0.0
         self._hello_s = float("-inf")
         self._round_trip_s = float("inf")
+        self._generation = 0
+        self._owed_pictures = 0
+        self._is_owing = asyncio.Event()
         self.grants_credit = True
         """Whether a picture's credit is granted again when `events` hands it out."""
         self.welcome: wire.Welcome | None = None
@@ -110,6 +113,7 @@ class Client:
         self._tasks = [
             asyncio.create_task(self._read()),
             asyncio.create_task(self._keep_alive()),
+            asyncio.create_task(self._grant()),
         ]
         return self.welcome
 
@@ -190,13 +194,42 @@ class Client:
     # What comes back.
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything the server says, in order; grants the credit of each picture taken."""
+        """Everything the server says, in order; grants the credit of each picture taken.
+
+        Sound and pictures of an answer that was cut off while they waited here are left out.
+        """
         while True:
             event = await self._events.get()
-            if self.grants_credit and _is_picture(event):
-                with contextlib.suppress(zmq.ZMQError):
-                    await self._send(wire.Credit(frames=1))
+            if isinstance(event, Received):
+                self._owe(event.message)
+                if self._is_void(event.message):
+                    continue
             yield event
+
+    def _is_void(self, message: wire.ServerMessage) -> bool:
+        """Sound or a picture of an answer that was cut off, or of an earlier session."""
+        if not isinstance(message, wire.Audio | wire.Video):
+            return False
+        return message.generation < self._generation or not self._is_current(message)
+
+    def _is_current(self, message: wire.ServerMessage) -> bool:
+        return self.welcome is None or message.session in ("", self.welcome.session)
+
+    def _owe(self, message: wire.ServerMessage) -> None:
+        """Notes that a picture was taken; an earlier session has no use for credit."""
+        if self.grants_credit and isinstance(message, wire.Video) and self._is_current(message):
+            self._owed_pictures += 1
+            self._is_owing.set()
+
+    async def _grant(self) -> None:
+        """Grants what is owed. On its own, for a send waits while no server is there."""
+        while True:
+            await self._is_owing.wait()
+            self._is_owing.clear()
+            frames, self._owed_pictures = self._owed_pictures, 0
+            if frames:
+                with contextlib.suppress(zmq.ZMQError):
+                    await self._send(wire.Credit(frames=frames))
 
     async def _receive(self) -> tuple[wire.ServerMessage, bytes]:
         """The next message of those that are known here; a later server may send others."""
@@ -206,7 +239,6 @@ class Client:
                 return wire.decode_from_server(frames)
 
     async def _read(self) -> None:
-        generation = 0
         while True:
             message, payload = await self._receive()
             at_s = self._heard_s = self._now()
@@ -216,16 +248,15 @@ class Client:
                     await self._say_hello()  # the server has forgotten this session
                 continue
             if isinstance(message, wire.Welcome):
-                self.welcome, generation = message, 0
+                self.welcome, self._generation, self._owed_pictures = message, 0, 0
                 self._hello_s = float("-inf")
                 self._round_trip_s = float("inf")  # another server may have another clock
             if isinstance(message, wire.Error) and message.code == "no_session":
                 await self._say_hello()
                 continue
-            generation = max(generation, message.generation)
-            if isinstance(message, wire.Audio | wire.Video) and message.generation < generation:
-                if self.grants_credit and isinstance(message, wire.Video):
-                    await self._send(wire.Credit(frames=1))
+            self._generation = max(self._generation, message.generation)
+            if self._is_void(message):
+                self._owe(message)
                 continue
             self._events.put_nowait(Received(message, payload, at_s))
 
@@ -248,7 +279,3 @@ class Client:
             if is_silent and not is_gone:
                 self._events.put_nowait(Disconnected("the server does not answer"))
             is_gone = is_silent
-
-
-def _is_picture(event: Event) -> bool:
-    return isinstance(event, Received) and isinstance(event.message, wire.Video)

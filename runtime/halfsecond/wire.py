@@ -214,24 +214,24 @@ def decode_from_client(frames: list[bytes]) -> tuple[ClientMessage, bytes]:
     Raises:
         WireError: not two frames, too long, no msgpack map, or not a message of the protocol.
     """
-    return _decode(frames, _client_decoder, max_payload_bytes=MAX_PAYLOAD_BYTES)
+    return _decode(frames, _client_decoder, is_limited=True)
 
 
 def decode_from_server(frames: list[bytes]) -> tuple[ServerMessage, bytes]:
-    """A message that a server sent, and its payload; raises WireError as above."""
-    return _decode(frames, _server_decoder, max_payload_bytes=None)
+    """A message that a server sent, of any length, and its payload; raises WireError as above."""
+    return _decode(frames, _server_decoder, is_limited=False)
 
 
 def _decode(
-    frames: list[bytes], decoder: msgspec.msgpack.Decoder[Any], *, max_payload_bytes: int | None
+    frames: list[bytes], decoder: msgspec.msgpack.Decoder[Any], *, is_limited: bool
 ) -> tuple[Any, bytes]:
     if len(frames) != 2:
         raise WireError(f"a message has 2 frames (header, payload), this one has {len(frames)}")
     header, payload = frames
-    if len(header) > MAX_HEADER_BYTES:
+    if is_limited and len(header) > MAX_HEADER_BYTES:
         raise WireError(f"the header has {len(header)} bytes; at most {MAX_HEADER_BYTES} are read")
-    if max_payload_bytes is not None and len(payload) > max_payload_bytes:
-        raise WireError(f"the payload has {len(payload)} bytes; at most {max_payload_bytes}")
+    if is_limited and len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(f"the payload has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES}")
     try:
         return decoder.decode(header), payload
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
