@@ -19,6 +19,7 @@ from fakes import wire_page
 from fakes.engines import CLAUSE_S
 from fakes.servers import Running, RunServer
 from halfsecond import wire
+from halfsecond.bus import connection as connection_module
 from halfsecond.bus import server as server_module
 from halfsecond.conversation import Visitor
 from halfsecond.stages import session as session_module
@@ -227,7 +228,7 @@ def test_every_value_of_a_choice_is_named(kind: str, field: str) -> None:
 def test_every_code_of_an_error_is_in_the_table() -> None:
     source = "".join(
         Path(str(module.__file__)).read_text(encoding="utf-8")
-        for module in (server_module, session_module)
+        for module in (server_module, connection_module, session_module)
     )
     sent = re.findall(r'(?:code=|_error\(identity, |_say_error\(|return )"([a-z_]+)"', source)
     assert set(sent) >= {"bad_message", "bad_version", "no_session", "stage_failed"}
@@ -267,9 +268,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert str(wire.MAX_PAYLOAD_BYTES) in limits["payload from a client"]
     assert str(frame_bytes) in limits["payload from a client"]
     audio = limits["`audio` from a client".strip("`")]
-    rates = server_module.AUDIO_RATES_HZ
+    rates = connection_module.AUDIO_RATES_HZ
     assert f"{rates[0]} to {rates[-1]} Hz" in audio
-    assert f"1 to {server_module.MAX_CHANNELS} channels" in audio
-    assert f"at most {server_module.MAX_AUDIO_S:g} s" in audio
+    assert f"1 to {connection_module.MAX_CHANNELS} channels" in audio
+    assert f"at most {connection_module.MAX_AUDIO_S:g} s" in audio
     waiting = limits["microphone audio that waits to be heard"]
     assert f"{session_module.MAX_WAITING_S:g} s and {session_module.MAX_WAITING_BLOCKS}" in waiting

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -15,6 +14,7 @@ import zmq.asyncio
 
 from halfsecond import __version__, wire
 from halfsecond.bus import sockets
+from halfsecond.bus.connection import Connection, refusal
 from halfsecond.bus.keys import ServerKeys
 from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
@@ -30,24 +30,6 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.005
 """Pause before a send is tried again to a client whose queue is full."""
 SWEEP_S = 0.5
-AUDIO_RATES_HZ = range(8_000, 192_001)
-MAX_CHANNELS = 8
-MAX_AUDIO_S = 1.0
-"""Audio in one message. Longer blocks would wait as megabytes, and hold up other sessions' VAD."""
-
-
-@dataclass
-class _Client:
-    """What the server holds of one client."""
-
-    identity: bytes
-    hello: wire.Hello
-    session: Session
-    outbox: Outbox
-    heard_s: float
-    """When the client last said anything."""
-    sender: asyncio.Task[None] | None = None
-    sequence: dict[str, int] = field(default_factory=dict)
 
 
 class Server:
@@ -67,7 +49,7 @@ class Server:
         self._persona = persona
         self._keys = keys
         self._now = now
-        self._clients: dict[bytes, _Client] = {}
+        self._clients: dict[bytes, Connection] = {}
         self._opening: set[bytes] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._names = itertools.count(1)
@@ -136,7 +118,10 @@ class Server:
             self._turn_away(identity, message)
             return
         client.heard_s = self._now()
-        self._act(client, message, payload)
+        if isinstance(message, wire.Bye):
+            self._spawn(self._drop(client, "the client left"))
+        else:
+            client.act(message, payload)
 
     def _turn_away(self, identity: bytes, message: wire.ClientMessage) -> None:
         """Answers what came without a session.
@@ -150,51 +135,6 @@ class Server:
         else:
             return
         self._spawn(self._reply(identity, error))
-
-    def _act(self, client: _Client, message: wire.ClientMessage, payload: bytes) -> None:
-        session = client.session
-        if isinstance(message, wire.Audio):
-            self._on_audio(client, message, payload)
-        elif isinstance(message, wire.EndOfAudio):
-            self._check_pace(client, is_taken=session.end_of_audio())
-        elif isinstance(message, wire.Text):
-            if not message.text.strip():
-                raise WireError("the text is empty")
-            session.ask(message.text.strip())
-        elif isinstance(message, wire.Interrupt):
-            session.interrupt()
-        elif isinstance(message, wire.Playhead):
-            session.playhead(message.turn, message.pts)
-        elif isinstance(message, wire.Credit):
-            client.outbox.grant(message.frames)
-        elif isinstance(message, wire.Bye):
-            self._spawn(self._drop(client, "the client left"))
-
-    def _on_audio(self, client: _Client, message: wire.Audio, payload: bytes) -> None:
-        last = client.sequence.get("audio", -1)
-        if message.seq <= last:
-            raise WireError(f"audio {message.seq} came after {last}; it was dropped")
-        client.sequence["audio"] = message.seq
-        frame_bytes = 2 * client.hello.audio_channels
-        if len(payload) % frame_bytes:
-            raise WireError(
-                f"audio is s16le in {client.hello.audio_channels} channels, so its bytes come in "
-                f"{frame_bytes}s; these are {len(payload)}"
-            )
-        duration_s = len(payload) / frame_bytes / client.hello.audio_rate_hz
-        if duration_s > MAX_AUDIO_S:
-            raise WireError(
-                f"a message holds {MAX_AUDIO_S:g} s of audio, this one {duration_s:g} s"
-            )
-        self._check_pace(client, is_taken=client.session.hear(payload))
-
-    @staticmethod
-    def _check_pace(client: _Client, *, is_taken: bool) -> None:
-        if not is_taken:
-            message = "audio comes faster than it can be heard; this message was dropped"
-            client.outbox.put(
-                wire.Error(session=client.session.name, code="too_fast", message=message)
-            )
 
     def _on_clock(self, identity: bytes, message: wire.Clock) -> None:
         received_s = self._now()
@@ -211,10 +151,10 @@ class Server:
         self._spawn(self._reply(identity, reply))
 
     def _on_hello(self, identity: bytes, hello: wire.Hello) -> None:
-        if refusal := _refusal(hello):
+        if reason := refusal(hello):
             METRICS.rejected_messages.inc()
             is_fatal = identity not in self._clients
-            error = self._error(identity, *refusal, is_fatal=is_fatal)
+            error = self._error(identity, *reason, is_fatal=is_fatal)
             self._spawn(self._reply(identity, error))
             return
         if identity in self._opening:
@@ -242,7 +182,7 @@ class Server:
                 outbox=outbox,
                 now=self._now,
             )
-            client = _Client(identity, hello, session, outbox, heard_s=self._now())
+            client = Connection(identity, hello, session, outbox, heard_s=self._now())
             outbox.put(self._welcome(hello, session))
             try:
                 await session.open()
@@ -274,14 +214,14 @@ class Server:
 
     # Sending.
 
-    async def _send_all(self, client: _Client) -> None:
+    async def _send_all(self, client: Connection) -> None:
         while True:
             header, payload = await client.outbox.next()
             if not await self._send(client, wire.encode(header, payload)):
                 self._spawn(self._drop(client, "the client takes nothing, or is gone"))
                 return
 
-    async def _send(self, client: _Client, frames: list[Any]) -> bool:
+    async def _send(self, client: Connection, frames: list[Any]) -> bool:
         """Sends to one client, waiting while its queue is full; False when it is given up."""
         give_up_s = self._now() + self._config.server.stall_timeout_s
         while True:
@@ -323,9 +263,10 @@ class Server:
                 if self._now() - client.heard_s > limit_s:
                     reason = f"nothing was heard from the client for {limit_s:g} s"
                     await self._reply(client.identity, wire.Bye(reason=reason))
-                    await self._drop(client, reason)
+                    # On its own: one that takes long, or fails, keeps no other session open.
+                    self._spawn(self._drop(client, reason))
 
-    async def _drop(self, client: _Client, reason: str) -> None:
+    async def _drop(self, client: Connection, reason: str) -> None:
         if self._clients.get(client.identity) is not client:
             return
         del self._clients[client.identity]
@@ -348,16 +289,3 @@ class Server:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("server task failed", exc_info=error)
-
-
-def _refusal(hello: wire.Hello) -> tuple[str, str] | None:
-    """(code, message) of why no session can be opened for this hello."""
-    if hello.v != wire.PROTOCOL:
-        return "bad_version", f"protocol {hello.v} is not spoken here; this is {wire.PROTOCOL}"
-    rate_hz, channels = hello.audio_rate_hz, hello.audio_channels
-    if rate_hz not in AUDIO_RATES_HZ or not 1 <= channels <= MAX_CHANNELS:
-        return "bad_hello", (
-            f"audio at {rate_hz} Hz in {channels} channels is not heard; it must be "
-            f"{AUDIO_RATES_HZ[0]} to {AUDIO_RATES_HZ[-1]} Hz in 1 to {MAX_CHANNELS} channels"
-        )
-    return None
