@@ -1,4 +1,4 @@
-"""How far the sound is from the lips, by what is seen and heard: no timestamp is believed."""
+"""How far the sound is from the lips, by what is seen and heard when it is seen and heard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from halfsecond.models.face.aperture import ApertureMeter
-from halfsecond.recording import Reply, decode_picture
+from halfsecond.recording import Reply, Shown, decode_picture
 
 GRID_HZ = 200
 SEARCH_S = 0.4
@@ -39,16 +39,17 @@ class Offset:
 def content_offset(reply: Reply, meter: ApertureMeter, *, rate_hz: int = 24_000) -> Offset | None:
     """The shift at which the mouth's aperture follows the loudness best; None if it cannot be told.
 
-    Aperture comes from face landmarks on the pictures as they were shown, loudness from the
-    samples as they were played. Both are compared on a 5 ms grid over shifts of ±0.4 s; the peak
-    of the correlation is refined with a parabola.
+    Aperture comes from face landmarks on the pictures, each from when a player showed it: at its
+    time, or when it came if that was later. Loudness comes from the samples as they were played.
+    Both are compared on a 5 ms grid over shifts of ±0.4 s; the peak of the correlation is refined
+    with a parabola.
     """
     driven = [shown for shown in reply.pictures if shown.is_driven]
     samples = reply.samples()
     duration_s = len(samples) / rate_hz
     if duration_s < LEAST_S or len(driven) < 10:
         return None
-    times = np.array([shown.pts_s for shown in driven])
+    times = _shown_s(driven, reply.playback_start_s or 0.0)
     aperture = meter.measure_all(decode_picture(shown) for shown in driven)
     seen = np.isfinite(aperture)
     if seen.sum() < 10:
@@ -56,6 +57,12 @@ def content_offset(reply: Reply, meter: ApertureMeter, *, rate_hz: int = 24_000)
     grid = np.arange(0, duration_s, 1 / GRID_HZ)
     mouth = np.interp(grid, times[seen], aperture[seen])
     return _align(mouth, loudness(samples, rate_hz, grid))
+
+
+def _shown_s(driven: Sequence[Shown], start_s: float) -> NDArray[np.float64]:
+    """(n,) when each picture appeared, in seconds of playback; never before the one before it."""
+    times = np.array([max(shown.pts_s, shown.at_s - start_s) for shown in driven])
+    return np.asarray(np.maximum.accumulate(times), np.float64)
 
 
 def loudness(

@@ -30,7 +30,7 @@ class Exchange:
     """A question that was spoken or typed, and the reply to it."""
 
     spoken_from_s: float
-    """When the first sample of the question left (client's clock)."""
+    """When the first sample of the question was spoken (client's clock); it left a block later."""
     reply: Reply
     cut_ins: list[Reply] = field(default_factory=list)
     """Turns that the server began before the question was over."""
@@ -108,13 +108,14 @@ class Visitor:
         start_s, number = self._now(), 0
         while True:
             piece = samples[number * block : (number + 1) * block]
-            await self._client.send_audio(float_to_pcm16(piece) if len(piece) else silence)
             number += 1
+            # A sound card hands a block over when its last sample has been heard, not its first.
+            await asyncio.sleep(max(0.0, start_s + number * BLOCK_S - self._now()))
+            await self._client.send_audio(float_to_pcm16(piece) if len(piece) else silence)
             if number * BLOCK_S > patience_s and self.recorder.speech_count == spoken_before:
                 raise AudioError(
                     "no speech was heard in the recording; check that it is not silent, or noise"
                 )
-            await asyncio.sleep(max(0.0, start_s + number * BLOCK_S - self._now()))
 
     async def _reply(self, timeout_s: float, also: asyncio.Task[None] | None = None) -> Reply:
         ended = asyncio.create_task(self._ended.get())
