@@ -63,16 +63,18 @@ async def running_server(config_toml: str) -> AsyncIterator[RunningServer]:
             sys.executable, "-m", "halfsecond", "serve", "--config", str(config), "--bind", address,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        drain: asyncio.Task[None] | None = None
         try:
             await _wait_until_ready(process)
             ready_s = time.monotonic() - started_s
             drain = asyncio.create_task(_drain(process))
             yield RunningServer(address, ready_s, process.pid)
-            drain.cancel()
         finally:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+            if drain is not None:
+                await drain
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process) -> None:
@@ -114,7 +116,7 @@ async def _limit(seconds: float) -> AsyncIterator[None]:
 
 
 async def _drain(process: asyncio.subprocess.Process) -> None:
-    """Keeps the pipe empty; the log itself is not needed."""
+    """Keeps the pipe empty, however long its lines; the log itself is not needed."""
     assert process.stderr is not None
-    while await process.stderr.readline():
+    while await process.stderr.read(65_536):
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
@@ -16,6 +17,7 @@ from halfsecond.conversation import BLOCK_S, RATE_HZ, Visitor
 from halfsecond.models.face.aperture import ApertureMeter
 from halfsecond.recording import Reply, Shown
 from halfsecond_bench.av_offset import content_offset
+from halfsecond_bench.server_process import _drain
 
 SPEECH_RATE_HZ = 24_000
 
@@ -84,3 +86,12 @@ def test_pictures_that_come_late_are_behind_the_sound(late_s: float, expected_s:
     offset = content_offset(reply(late_s=late_s), cast(ApertureMeter, ReadingMeter()))
     assert offset is not None
     assert offset.offset_s == pytest.approx(expected_s, abs=0.02)
+
+
+async def test_a_server_that_writes_long_lines_is_not_held_up() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import sys; sys.stderr.write('x' * 1_000_000)",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    await asyncio.wait_for(_drain(process), 10)
+    assert await asyncio.wait_for(process.wait(), 5) == 0

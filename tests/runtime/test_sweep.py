@@ -1,4 +1,4 @@
-"""Sessions of silent clients end, whatever befalls one of them."""
+"""A server lets go: of clients that fall silent, and of its engines where it cannot listen."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import asyncio
 
 import pytest
 
+from fakes.engines import FakeEngines
 from fakes.peers import plain_peer
-from fakes.servers import RunServer
+from fakes.servers import QUICK, RunServer
+from halfsecond.bus.server import Server
+from halfsecond.errors import ConfigError
+from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.session import Session
 
 
@@ -61,3 +65,12 @@ async def test_a_session_that_takes_long_to_close_does_not_hold_up_the_others(
         left = running.server.session_count
         gate.set()
         assert left == 0
+
+
+async def test_a_server_that_cannot_listen_leaves_nothing_open() -> None:
+    engines = FakeEngines()
+    engines.llm.gate.clear()  # closing opens it
+    server = Server(QUICK, engines.handles(), Persona())
+    with pytest.raises(ConfigError, match="cannot listen"):
+        await server.open("tcp://127.0.0.1:none")
+    assert engines.llm.gate.is_set()

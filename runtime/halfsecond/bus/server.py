@@ -18,7 +18,7 @@ from halfsecond.bus.connection import Connection, refusal
 from halfsecond.bus.keys import ServerKeys
 from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
-from halfsecond.errors import HalfsecondError, WireError
+from halfsecond.errors import ConfigError, HalfsecondError, WireError
 from halfsecond.metrics import METRICS
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.engines import Engines
@@ -61,7 +61,12 @@ class Server:
         return len(self._clients)
 
     async def open(self, address: str) -> str:
-        """Opens the engines, binds, and returns the address that clients connect to."""
+        """Opens the engines, binds, and returns the address that clients connect to.
+
+        Raises:
+            ConfigError: it cannot listen there; the engines are closed again.
+            HalfsecondError: an engine could not be opened.
+        """
         await self._engines.open()
         self._context = zmq.asyncio.Context()
         self._socket = sockets.router(
@@ -69,7 +74,11 @@ class Server:
         )
         if self._keys is not None:
             self._authenticator = self._keys.guard(self._context, self._socket)
-        return sockets.bind(self._socket, address, has_keys=self._keys is not None)
+        try:
+            return sockets.bind(self._socket, address, has_keys=self._keys is not None)
+        except ConfigError:
+            await self.close()
+            raise
 
     async def serve(self) -> None:
         """Reads messages until cancelled."""
