@@ -65,7 +65,7 @@ async def test_pauses_within_one_block_of_audio_leave_no_tasks_behind() -> None:
     block = loud(0.32) + quiet(0.096) + loud(0.32)
     for _ in range(5):
         assert session.hear(block)
-    await until(lambda: session._blocks.empty())
+    await until(lambda: session._listener.is_caught_up)
     await asyncio.sleep(0.2)
     # One draft may be in the making; those that were talked over are gone.
     assert len(tasks_of_turns()) <= 2
@@ -148,7 +148,7 @@ async def test_speech_is_cut_where_it_was_said_after_the_vad_was_away() -> None:
     session, _ = await opened(engines)
     vad.is_gone = True
     session.hear(quiet(3.0))
-    await until(lambda: session._blocks.empty())
+    await until(lambda: session._listener.is_caught_up)
     await asyncio.sleep(0.05)
     vad.is_gone = False
     session.hear(quiet(1.0) + loud(0.64) + quiet(0.512))

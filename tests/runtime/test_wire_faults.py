@@ -24,7 +24,7 @@ from fakes.servers import Running, RunServer
 from halfsecond import wire
 from halfsecond.client import Client, Received
 from halfsecond.stages.lipsync import LipSyncRequest, Picture
-from halfsecond.stages.session import MAX_WAITING_BLOCKS
+from halfsecond.stages.listening import MAX_WAITING_BLOCKS
 from halfsecond.stages.vad import VadReply, VadRequest
 
 TONE = 0.3 * np.sin(2 * np.pi * 220 * np.arange(int(CLAUSE_S * 24_000)) / 24_000)

@@ -22,6 +22,7 @@ from halfsecond import wire
 from halfsecond.bus import connection as connection_module
 from halfsecond.bus import server as server_module
 from halfsecond.conversation import Visitor
+from halfsecond.stages import listening as listening_module
 from halfsecond.stages import session as session_module
 
 ENVELOPE = {field.name for field in msgspec.structs.fields(wire.Header)}
@@ -273,4 +274,6 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"1 to {connection_module.MAX_CHANNELS} channels" in audio
     assert f"at most {connection_module.MAX_AUDIO_S:g} s" in audio
     waiting = limits["microphone audio that waits to be heard"]
-    assert f"{session_module.MAX_WAITING_S:g} s and {session_module.MAX_WAITING_BLOCKS}" in waiting
+    assert (
+        f"{listening_module.MAX_WAITING_S:g} s and {listening_module.MAX_WAITING_BLOCKS}" in waiting
+    )

@@ -26,7 +26,7 @@ from halfsecond.cli.options import ConfigFile, load_question
 from halfsecond.client import Client
 from halfsecond.config import Config, LogConfig, load
 from halfsecond.conversation import RATE_HZ, Exchange, Visitor
-from halfsecond.errors import ServerError
+from halfsecond.errors import ConfigError, ServerError
 from halfsecond.stages.engines import build_engines, open_store
 from halfsecond.stages.openers import open_persona
 from halfsecond.timeline import Timeline
@@ -57,6 +57,8 @@ def demo(
     config: ConfigFile = None,
 ) -> None:
     """Ask a recorded question; leave a film of the answer and a waterfall of its latency."""
+    if not out.resolve().parent.is_dir():
+        raise ConfigError(f"there is no folder {out.resolve().parent}; make it, or choose another")
     settings = _settings(load(config), portrait)
     logs.configure(LogConfig(level="warning"))
     samples = None if text else load_question(question or asset("question.wav"), console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -21,6 +22,10 @@ WINDOW_SAMPLES = 512
 """Silero's window: 32 ms."""
 KEPT_S = 32.0
 """Audio that is kept: the longest utterance with what came before it."""
+MAX_WAITING_S = 10.0
+"""Microphone audio that waits for the VAD. A file may come in faster than it is heard."""
+MAX_WAITING_BLOCKS = 2000
+"""The same in messages, for those that are nearly empty."""
 
 
 class Listener:
@@ -53,20 +58,44 @@ class Listener:
         )
         closing_s = turn.silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
         self._closing_silence = bytes(2 * channels * int(closing_s * rate_hz))
-        self._audio: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
+        self._waiting_bytes = 0
+        self._most_waiting_bytes = int(MAX_WAITING_S * 2 * channels * rate_hz)
+        self._audio: deque[NDArray[np.float32]] = deque()
         self._first_sample = 0
+        self._end_sample = 0
         self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=2000)
 
-    async def hear(self, pcm: bytes) -> AsyncIterator[SpeechEvent]:
-        """What the segmenter says about PCM s16le that follows what came before.
+    def push(self, pcm: bytes | None) -> bool:
+        """Queues PCM s16le, or None for the end of it; False when too much waits already."""
+        if self._waiting_bytes + len(pcm or b"") > self._most_waiting_bytes:
+            return False
+        try:
+            self._blocks.put_nowait(pcm)
+        except asyncio.QueueFull:
+            return False
+        self._waiting_bytes += len(pcm or b"")
+        return True
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether nothing waits to be heard."""
+        return self._blocks.empty()
+
+    async def hear(self) -> AsyncIterator[SpeechEvent]:
+        """Waits for the next block; gives what the segmenter says about it.
+
+        At the end of the audio silence is heard at once, so that what is open ends.
 
         Raises:
             HalfsecondError: the VAD stage failed; what it was to judge was taken for silence.
         """
-        samples = self._resampler.push(pcm)
+        pcm = await self._blocks.get()
+        self._waiting_bytes -= len(pcm or b"")
+        samples = self._resampler.push(self._closing_silence if pcm is None else pcm)
         self._keep(samples)
-        self._arrivals.append((self._first_sample + len(self._audio), self._now()))
+        self._arrivals.append((self._end_sample, self._now()))
         pending = np.concatenate([self._pending, samples])
         whole = len(pending) // WINDOW_SAMPLES * WINDOW_SAMPLES
         self._pending = pending[whole:]
@@ -87,11 +116,6 @@ class Listener:
                     yield event
             raise
 
-    async def end(self) -> AsyncIterator[SpeechEvent]:
-        """No more audio follows: silence is heard at once, so that what is open ends."""
-        async for event in self.hear(self._closing_silence):
-            yield event
-
     async def close(self) -> None:
         """Frees the VAD's state."""
         forget = VadRequest(self._session, np.zeros(0, np.float32), "forget")
@@ -99,20 +123,20 @@ class Listener:
             pass
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
-        self._audio = np.concatenate([self._audio, samples])
-        excess = len(self._audio) - int(KEPT_S * RATE_HZ)
-        if excess > 0:
-            self._audio = self._audio[excess:]
-            self._first_sample += excess
+        self._audio.append(samples)
+        self._end_sample += len(samples)
+        while self._end_sample - self._first_sample - len(self._audio[0]) > KEPT_S * RATE_HZ:
+            self._first_sample += len(self._audio.popleft())
 
     @property
     def heard_s(self) -> float:
         """Seconds of audio received so far."""
-        return (self._first_sample + len(self._audio)) / RATE_HZ
+        return self._end_sample / RATE_HZ
 
     def since(self, from_sample: int) -> NDArray[np.float32]:
         """(n,) mono 16 kHz from a sample of the stream on, as far as it is still kept."""
-        return np.array(self._audio[max(0, from_sample - self._first_sample) :])
+        kept = np.concatenate([np.zeros(0, np.float32), *self._audio])
+        return np.array(kept[max(0, from_sample - self._first_sample) :])
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""

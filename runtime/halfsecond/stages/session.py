@@ -24,7 +24,7 @@ from halfsecond.models.vad.segmenter import (
     SpeechStarted,
 )
 from halfsecond.stages.engines import Engines, sampling_of
-from halfsecond.stages.lipsync import Action, LipSyncRequest, picture_format
+from halfsecond.stages.face import Face
 from halfsecond.stages.listening import Listener
 from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.stage import Cancel
@@ -32,11 +32,6 @@ from halfsecond.stages.turn import Turn, TurnSettings
 from halfsecond.timeline import Now, monotonic
 
 log = structlog.get_logger(__name__)
-
-MAX_WAITING_S = 10.0
-"""Microphone audio that waits for the VAD. A file may come in faster than it is heard."""
-MAX_WAITING_BLOCKS = 2000
-"""The same in messages, for those that are nearly empty."""
 
 INTERNAL = "the server failed on this session; see its log"
 
@@ -78,10 +73,7 @@ class Session:
         self._speaking_since: int | None = None
         """Where the speech that is going on began, in samples of the microphone."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
-        self._waiting_bytes = 0
-        bytes_per_s = 2 * hello.audio_channels * hello.audio_rate_hz
-        self._most_waiting_bytes = int(MAX_WAITING_S * bytes_per_s)
+        self._face = Face(name, engines.lipsync, outbox=outbox, video=hello.video)
         self._listener = Listener(
             name,
             engines.vad,
@@ -94,12 +86,16 @@ class Session:
 
     async def open(self) -> None:
         """Makes the face ready, takes the persona into the model's cache, and starts to listen."""
-        if self._hello.video != "none":
-            await self._lipsync("open")
+        await self._face.open()
         self._start(self._listen())
         self._start(self._prefill())
-        if self._hello.video != "none" and self._hello.wants_idle and self._config.face.idle_fps:
-            self._start(self._rest())
+        self._start(
+            self._face.rest(
+                fps=self._config.face.idle_fps if self._hello.wants_idle else 0,
+                is_busy=lambda: any(turn.is_drawing for turn in self._live_turns()),
+                generation=lambda: self._generation,
+            )
+        )
 
     async def close(self) -> None:
         """Stops everything and forgets the visitor."""
@@ -111,29 +107,17 @@ class Session:
         self._history.clear()
         with contextlib.suppress(HalfsecondError):
             await self._listener.close()
-        if self._hello.video != "none":
-            with contextlib.suppress(HalfsecondError):
-                await self._lipsync("close")
+        await self._face.close()
 
     # What the client says.
 
     def hear(self, pcm: bytes) -> bool:
         """Takes PCM s16le from the microphone; False when too much waits already."""
-        if self._waiting_bytes + len(pcm) > self._most_waiting_bytes:
-            return False
-        return self._enqueue(pcm)
+        return self._listener.push(pcm)
 
     def end_of_audio(self) -> bool:
         """Nothing more will be said; False when too much audio waits already."""
-        return self._enqueue(None)
-
-    def _enqueue(self, block: bytes | None) -> bool:
-        try:
-            self._blocks.put_nowait(block)
-        except asyncio.QueueFull:
-            return False
-        self._waiting_bytes += len(block or b"")
-        return True
+        return self._listener.push(None)
 
     def ask(self, text: str) -> None:
         """A typed question; it interrupts what is being said."""
@@ -159,11 +143,8 @@ class Session:
 
     async def _listen(self) -> None:
         while True:
-            block = await self._blocks.get()
-            self._waiting_bytes -= len(block or b"")
             try:
-                heard = self._listener.end() if block is None else self._listener.hear(block)
-                async for event in heard:
+                async for event in self._listener.hear():
                     self._on_speech(event)
                 self._interrupt_if_spoken_over()
             except HalfsecondError as error:
@@ -376,35 +357,6 @@ class Session:
         with contextlib.suppress(HalfsecondError):  # the next answer itself will report it
             async for _ in self._engines.llm.run(request, Cancel()):
                 pass
-
-    # The face at rest.
-
-    async def _rest(self) -> None:
-        interval_s = 1.0 / self._config.face.idle_fps
-        while True:
-            await asyncio.sleep(interval_s)
-            if self._turn is not None and self._state == "speaking":
-                continue
-            if not self.outbox.wants_pictures:
-                continue
-            with contextlib.suppress(HalfsecondError):  # the next answer will report it
-                await self._lipsync("idle")
-
-    async def _lipsync(self, action: Action) -> None:
-        request = LipSyncRequest(
-            session=self.name, action=action, format=picture_format(self._hello.video)
-        )
-        async for picture in self._engines.lipsync.run(request, Cancel()):
-            self.outbox.put(
-                wire.Video(
-                    session=self.name,
-                    generation=self._generation,
-                    width=picture.width,
-                    height=picture.height,
-                    format=picture.format,
-                ),
-                picture.data,
-            )
 
     # Small things.
 

@@ -90,6 +90,7 @@ class Turn:
         self._revealed = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
         self.video_end_s = 0.0
+        self.is_drawing = False
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
         self._speech: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
 
@@ -190,10 +191,12 @@ class Turn:
             self._seq.audio += 1
 
     async def _animate(self) -> None:
-        await self._draw("begin")
         resampler = soxr.ResampleStream(SPEECH_RATE_HZ, LIPSYNC_RATE_HZ, 1, dtype="float32")
         fed_s = 0.0
         while (chunk := await self._speech.get()) is not None:
+            if not self.is_drawing:
+                self.is_drawing = True  # from here on the driver is this turn's, and does not rest
+                await self._draw("begin")
             for start, piece in _pieces(chunk.samples, is_first=fed_s == 0.0):
                 await self.playback.wait_until_near(fed_s, ahead_s=VIDEO_AHEAD_S)
                 samples = resampler.resample_chunk(piece, last=False)
@@ -201,9 +204,10 @@ class Turn:
                 phones = list(chunk.phones) if start == 0 else []
                 await self._draw("feed", samples, phones)
                 fed_s += len(piece) / SPEECH_RATE_HZ
-        rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        await self._draw("feed", rest)
-        await self._draw("finish")
+        if self.is_drawing:
+            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            await self._draw("feed", rest)
+            await self._draw("finish")
 
     async def _draw(
         self,
