@@ -13,7 +13,7 @@ import zmq.asyncio
 from halfsecond import wire
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ClientKeys
-from halfsecond.errors import ServerError, WireError
+from halfsecond.errors import ConfigError, ServerError, WireError
 from halfsecond.timeline import Now, monotonic
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -97,6 +97,10 @@ class Client:
         Raises:
             ServerError: no server answers, it is busy, or it refuses.
         """
+        try:
+            sockets.check_address(self._address)
+        except ConfigError as error:
+            raise ServerError(str(error)) from error
         self._context = zmq.asyncio.Context()
         self._socket = sockets.dealer(self._context, max_message_bytes=MAX_MESSAGE_BYTES)
         if self._keys is not None:
@@ -148,17 +152,21 @@ class Client:
 
     async def close(self) -> None:
         """Says goodbye and closes the socket."""
+        await self._stop()  # first: a late answer to `clock` must not say hello again
         with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
             await asyncio.wait_for(self._send(wire.Bye()), 0.5)
             await asyncio.sleep(0.02)  # LINGER is 0: gives the I/O thread the time to send it
-        await self.vanish()
+        await self._close_socket()
 
     async def vanish(self) -> None:
         """Closes the socket without a word, as a crash would."""
+        await self._stop()
+        await self._close_socket()
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close_socket()
 
     async def _close_socket(self) -> None:
         self._socket.close()

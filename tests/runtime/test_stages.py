@@ -197,3 +197,19 @@ async def test_a_stage_does_not_listen_to_the_world_without_keys() -> None:
     host = StageHost(CountingStage(), "tcp://0.0.0.0:*")
     with pytest.raises(ConfigError, match="halfsecond keys"):
         await host.open()
+
+
+async def test_an_address_that_is_taken_is_not_taken_over(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/stage.ipc"
+    first = StageHost(CountingStage(), address)
+    await first.open()
+    with pytest.raises(ConfigError, match="another server listens"):
+        await StageHost(CountingStage(), address).open()
+    handle: Handle = RemoteStage("counting", address, reply_type=Piece)
+    await handle.open()
+    assert (await handle.health()).is_ready
+    await handle.close()
+    await first.close()
+    again = StageHost(CountingStage(), address)  # what is left behind is no server
+    await again.open()
+    await again.close()

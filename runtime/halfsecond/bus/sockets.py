@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket as socket_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,20 +59,45 @@ def bind(socket: zmq.asyncio.Socket, address: str, *, has_keys: bool) -> str:
     The directory of an `ipc://` address is made with mode 0700, which is what protects it.
 
     Raises:
-        ConfigError: the address cannot be bound, or is open to others and there are no keys.
+        ConfigError: no address, one that cannot be bound or is taken, or one that is open to
+            others while there are no keys.
     """
+    check_address(address)
     if not has_keys and not is_private(address):
         raise ConfigError(
             f"{address} can be reached from other machines, so it needs keys: run "
             "`halfsecond keys` and set server.keys, or bind ipc:// or tcp://127.0.0.1"
         )
     if address.startswith("ipc://"):
-        Path(address[len("ipc://") :]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = Path(address[len("ipc://") :])
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_listening(path):  # libzmq would take the path from whoever listens there
+            raise ConfigError(f"another server listens at {address}; stop it, or choose another")
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
         raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def check_address(address: str) -> None:
+    """Raises ConfigError for what is no ZeroMQ address of a kind that is used here."""
+    scheme, separator, rest = address.partition("://")
+    has_port = scheme != "tcp" or rest.rpartition(":")[2] not in ("", rest)
+    if not separator or scheme not in ("ipc", "tcp", "inproc") or not rest or not has_port:
+        raise ConfigError(
+            f"{address!r} is no address; expected ipc:///path/to/socket or tcp://host:port"
+        )
+
+
+def _is_listening(path: Path) -> bool:
+    """Whether a process accepts connections at a Unix socket; one that was left behind does not."""
+    with socket_module.socket(socket_module.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def is_private(address: str) -> bool:

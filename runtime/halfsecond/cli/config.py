@@ -10,6 +10,7 @@ import typer
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
+from halfsecond.config_check import check_usable
 from halfsecond.config_reference import reference_page
 
 app = typer.Typer(no_args_is_help=True)
@@ -18,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="Config file.")]) -> None:
     """Tell whether a config file can be used, without starting anything."""
-    load(path)
+    check_usable(load(path))
     typer.echo(f"{path} is valid")
 
 

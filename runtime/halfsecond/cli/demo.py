@@ -57,6 +57,8 @@ def demo(
     config: ConfigFile = None,
 ) -> None:
     """Ask a recorded question; leave a film of the answer and a waterfall of its latency."""
+    if question is not None and text is not None:
+        raise ConfigError("--question and --text are two questions; give one of them")
     if not out.resolve().parent.is_dir():
         raise ConfigError(f"there is no folder {out.resolve().parent}; make it, or choose another")
     settings = _settings(load(config), portrait)
@@ -133,11 +135,10 @@ def _draw(timeline: Timeline, path: Path) -> list[Path]:
     drawn: list[Path] = []
     for point in entry_points(group=REPORTS_GROUP):
         try:
-            write = point.load()
+            drawn += point.load()(timeline, path)
         except ImportError as error:
-            console.print(f"no waterfall: {error}; `pip install 'halfsecond[plots]'` brings it")
-            continue
-        drawn += write(timeline, path)
+            hint = f"no waterfall: {error}; `pip install 'halfsecond[plots]'` brings it"
+            console.print(hint, markup=False)
     return drawn
 
 

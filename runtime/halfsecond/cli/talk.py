@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from halfsecond import audio, wire
 from halfsecond.bus.keys import load_client_keys
@@ -15,6 +16,7 @@ from halfsecond.cli.options import KeysDir, load_question
 from halfsecond.client import Client, Received
 from halfsecond.config import ServerConfig
 from halfsecond.conversation import Visitor
+from halfsecond.errors import ConfigError
 from halfsecond.microphone import open_microphone
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 
@@ -31,6 +33,12 @@ def talk(
     keys: KeysDir = None,
 ) -> None:
     """Ask a running server, and print what was heard and answered."""
+    if question is not None and text is not None:
+        raise ConfigError("--question and --text are two questions; give one of them")
+    if text is not None and not text.strip():
+        raise ConfigError("--text is empty; give the question")
+    if out is not None and not out.resolve().parent.is_dir():
+        raise ConfigError(f"there is no folder {out.resolve().parent}; make it, or choose another")
     own_keys = load_client_keys(keys) if keys else None
     client = Client(
         connect, hello=wire.Hello(client="halfsecond talk", video="none"), keys=own_keys
@@ -55,11 +63,13 @@ async def _ask_once(
             console.print(f"[bold]heard:[/bold] {reply.transcript}")
         console.print(f"[bold]answer:[/bold] {reply.text}")
         for error in visitor.recorder.errors:
-            console.print(f"[red]error:[/red] {error}")
+            console.print(f"[red]error:[/red] {escape(error)}")
         if out is not None:
             audio.save_wav(out, reply.samples(), rate_hz=SPEECH_RATE_HZ)
             console.print(f"wrote {out}")
         await visitor.close()
+        if visitor.recorder.errors:
+            raise typer.Exit(1)
 
 
 async def _converse(client: Client) -> None:

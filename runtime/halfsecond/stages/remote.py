@@ -25,8 +25,8 @@ from halfsecond.stages.host import (
 )
 from halfsecond.stages.stage import Cancel, Health, Reply, Request
 
-PROBE_INTERVAL_S = 1.0
-SILENCE_LIMIT_S = 5.0
+PROBE_INTERVAL_S = 0.5
+SILENCE_LIMIT_S = 2.0
 """A host answers health probes while its engine works, so this much silence means it is gone."""
 
 

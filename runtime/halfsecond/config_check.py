@@ -1,0 +1,69 @@
+"""Whether a config could be served: what its keys point to, without loading a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from halfsecond.bus import sockets
+from halfsecond.bus.keys import load_server_keys
+from halfsecond.config import Config
+from halfsecond.errors import ConfigError
+from halfsecond.stages.engines import STAGES, open_store
+from halfsecond.stages.openers import open_persona
+
+
+def check_usable(config: Config) -> None:
+    """Raises ConfigError for the first thing that a server would refuse."""
+    _check_addresses(config)
+    _check_models(config)
+    _check_llm(config)
+    _check_face(config)
+    open_persona(config)
+
+
+def _check_addresses(config: Config) -> None:
+    server = config.server
+    sockets.check_address(server.bind)
+    if server.keys:
+        load_server_keys(Path(server.keys))
+    elif not sockets.is_private(server.bind):
+        raise ConfigError(
+            f"server.bind {server.bind} can be reached from other machines, so it needs "
+            "server.keys; run `halfsecond keys`"
+        )
+    for stage in STAGES:
+        address: str = getattr(config.stages, stage)
+        if address != "local":
+            sockets.check_address(address)
+
+
+def _check_models(config: Config) -> None:
+    """Every model is in the catalog, and of the stage that it is given to."""
+    catalog = open_store(config).catalog
+    named = {"vad": config.vad.model, "asr": config.asr.model, "tts": config.tts.model}
+    if config.llm.kind == "local":
+        named["llm"] = config.llm.model
+    for stage, name in named.items():
+        found = catalog.entry(name).stage
+        if found != stage:
+            raise ConfigError(f"{stage}.model is {name!r}, which is a model for {found}")
+
+
+def _check_llm(config: Config) -> None:
+    llm = config.llm
+    if llm.kind == "openai" and not llm.base_url:
+        raise ConfigError('llm.kind = "openai" needs llm.base_url')
+    if llm.kind == "function" and ":" not in llm.function:
+        raise ConfigError('llm.kind = "function" needs llm.function = "module:callable"')
+
+
+def _check_face(config: Config) -> None:
+    face = config.face
+    files = {"face.portrait": face.portrait}
+    if face.driver == "wav2lip":
+        if not face.wav2lip:
+            raise ConfigError('face.driver = "wav2lip" needs face.wav2lip, an ONNX file')
+        files["face.wav2lip"] = face.wav2lip
+    for key, path in files.items():
+        if path and not Path(path).is_file():
+            raise ConfigError(f"{key} is {path}, and there is no such file")
