@@ -106,6 +106,7 @@ def _draw_milestones(axes: Axes, turn: Timeline, end_s: float) -> None:
             fontsize=8,
             va="center",
             ha="left" if is_left else "right",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
         )
 
 

@@ -335,8 +335,7 @@ class Session:
             session=self.name,
             turn=turn.settings.number,
             reason=reason,
-            first_audio_ms=_milliseconds(marks.get("first_audio_sent")),
-            first_frame_ms=_milliseconds(marks.get("first_frame_sent")),
+            **_first_ms(marks),
             **words,
         )
 
@@ -393,5 +392,7 @@ class Session:
             self._say_error("internal", INTERNAL)
 
 
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(1000 * seconds, 1)
+def _first_ms(marks: dict[str, float]) -> dict[str, float]:
+    """What the visitor waited for, as far as it came."""
+    names = {"first_audio_ms": "first_audio_sent", "first_frame_ms": "first_frame_sent"}
+    return {key: round(1000 * marks[name], 1) for key, name in names.items() if name in marks}
