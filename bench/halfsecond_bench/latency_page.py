@@ -120,8 +120,9 @@ PAGE = """<!doctype html>
 <style>{style}</style>
 <h1>How long a visitor waits</h1>
 <p>{headline}</p>
-<p>{turns} turns, profile {profile}, on {device}. Recorded questions (synthetic voices that are not the one
-which answers, where the table below says so) at real-time pace over the real wire; the wait for the end of the turn is included; nothing is answered from a cache.</p>
+<p>{turns} turns, profile {profile}, on {device}. Recorded questions (the table below says where
+the voice is synthetic; it is never the one that answers) at real-time pace over the real wire; the
+wait for the end of the turn is included; nothing is answered from a cache.</p>
 <table><tr><th>milliseconds<th>p50<th>p95<th>max<th>n<th>target</tr>{table}</table>
 {spread}
 <h2>The median turn</h2>{median}

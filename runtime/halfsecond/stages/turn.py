@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 import soxr
+import structlog
 from numpy.typing import NDArray
 
 from halfsecond import wire
 from halfsecond.audio import float_to_pcm16
+from halfsecond.errors import HalfsecondError
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
@@ -33,6 +35,8 @@ from halfsecond.stages.playback import Playback
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.tts import TtsRequest
 from halfsecond.timeline import Now, Timeline, monotonic
+
+log = structlog.get_logger(__name__)
 
 PACKET_S = 0.1
 """Length of an audio message: short enough to stop within, long enough to cost nothing."""
@@ -127,7 +131,7 @@ class Turn:
             return "empty"
         tasks = [self._think(), self._speak()]
         if self.settings.video != "none":
-            tasks.append(self._animate())
+            tasks.append(self._animate_if_possible())
         await _all_or_none(tasks)
         self.timeline.answer = self.answer
         return "complete"
@@ -189,6 +193,14 @@ class Turn:
                 wire.Audio(**self._envelope(at_s, self._seq.audio)), pcm[start : start + step]
             )
             self._seq.audio += 1
+
+    async def _animate_if_possible(self) -> None:
+        """Without a face the answer is heard all the same."""
+        try:
+            await self._animate()
+        except HalfsecondError as error:
+            log.error("no face", session=self.settings.session, error=str(error))
+            self._emit(wire.Error(**self._envelope(), code="stage_failed", message=str(error)))
 
     async def _animate(self) -> None:
         resampler = soxr.ResampleStream(SPEECH_RATE_HZ, LIPSYNC_RATE_HZ, 1, dtype="float32")
