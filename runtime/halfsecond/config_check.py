@@ -23,14 +23,9 @@ def check_usable(config: Config) -> None:
 
 def _check_addresses(config: Config) -> None:
     server = config.server
-    sockets.check_address(server.bind)
+    sockets.check_exposure(server.bind, has_keys=bool(server.keys))
     if server.keys:
         load_server_keys(Path(server.keys))
-    elif not sockets.is_private(server.bind):
-        raise ConfigError(
-            f"server.bind {server.bind} can be reached from other machines, so it needs "
-            "server.keys; run `halfsecond keys`"
-        )
     for stage in STAGES:
         address: str = getattr(config.stages, stage)
         if address != "local":

@@ -62,12 +62,7 @@ def bind(socket: zmq.asyncio.Socket, address: str, *, has_keys: bool) -> str:
         ConfigError: no address, one that cannot be bound or is taken, or one that is open to
             others while there are no keys.
     """
-    check_address(address)
-    if not has_keys and not is_private(address):
-        raise ConfigError(
-            f"{address} can be reached from other machines, so it needs keys: run "
-            "`halfsecond keys` and set server.keys, or bind ipc:// or tcp://127.0.0.1"
-        )
+    check_exposure(address, has_keys=has_keys)
     if address.startswith("ipc://"):
         path = Path(address[len("ipc://") :])
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,6 +82,16 @@ def check_address(address: str) -> None:
     if not separator or scheme not in ("ipc", "tcp", "inproc") or not rest or not has_port:
         raise ConfigError(
             f"{address!r} is no address; expected ipc:///path/to/socket or tcp://host:port"
+        )
+
+
+def check_exposure(address: str, *, has_keys: bool) -> None:
+    """Raises ConfigError for no address, or one that is open to others while there are no keys."""
+    check_address(address)
+    if not has_keys and not is_private(address):
+        raise ConfigError(
+            f"{address} can be reached from other machines, so it needs keys: run "
+            "`halfsecond keys` and set server.keys, or bind ipc:// or tcp://127.0.0.1"
         )
 
 

@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from halfsecond import log as logs
+from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.bus.server import Server
 from halfsecond.cli.options import ConfigFile
@@ -41,6 +42,8 @@ def serve(
         raise ConfigError(f"there is no stage {stage!r}; it can be one of: {', '.join(STAGES)}")
     if stage is not None and bind is None:
         raise ConfigError("a stage needs an address: --bind ipc:///tmp/halfsecond/lipsync.ipc")
+    # Before any model is loaded: a mistake is told at once.
+    sockets.check_exposure(bind or settings.server.bind, has_keys=bool(settings.server.keys))
     if stage is not None and bind is not None:
         asyncio.run(_serve_stage(settings, stage, bind))
     else:
