@@ -22,11 +22,11 @@ from halfsecond import film, wire
 from halfsecond import log as logs
 from halfsecond.assets import asset
 from halfsecond.bus.server import Server
-from halfsecond.cli.options import ConfigFile, load_question
+from halfsecond.cli.options import ConfigFile, check_folder_of, check_one_question, load_question
 from halfsecond.client import Client
 from halfsecond.config import Config, LogConfig, load
 from halfsecond.conversation import RATE_HZ, Exchange, Visitor
-from halfsecond.errors import ConfigError, ServerError
+from halfsecond.errors import ServerError
 from halfsecond.stages.engines import build_engines, open_store
 from halfsecond.stages.openers import open_persona
 from halfsecond.timeline import Timeline
@@ -57,10 +57,8 @@ def demo(
     config: ConfigFile = None,
 ) -> None:
     """Ask a recorded question; leave a film of the answer and a waterfall of its latency."""
-    if question is not None and text is not None:
-        raise ConfigError("--question and --text are two questions; give one of them")
-    if not out.resolve().parent.is_dir():
-        raise ConfigError(f"there is no folder {out.resolve().parent}; make it, or choose another")
+    check_one_question(question, text)
+    check_folder_of(out)
     settings = _settings(load(config), portrait)
     logs.configure(LogConfig(level="warning"))
     samples = None if text else load_question(question or asset("question.wav"), console)

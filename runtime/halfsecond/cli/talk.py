@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from halfsecond import audio, wire
 from halfsecond.bus.keys import load_client_keys
-from halfsecond.cli.options import KeysDir, load_question
+from halfsecond.cli.options import KeysDir, check_folder_of, check_one_question, load_question
 from halfsecond.client import Client, Received
 from halfsecond.config import ServerConfig
 from halfsecond.conversation import Visitor
@@ -33,12 +33,11 @@ def talk(
     keys: KeysDir = None,
 ) -> None:
     """Ask a running server, and print what was heard and answered."""
-    if question is not None and text is not None:
-        raise ConfigError("--question and --text are two questions; give one of them")
+    check_one_question(question, text)
     if text is not None and not text.strip():
         raise ConfigError("--text is empty; give the question")
-    if out is not None and not out.resolve().parent.is_dir():
-        raise ConfigError(f"there is no folder {out.resolve().parent}; make it, or choose another")
+    if out is not None:
+        check_folder_of(out)
     own_keys = load_client_keys(keys) if keys else None
     client = Client(
         connect, hello=wire.Hello(client="halfsecond talk", video="none"), keys=own_keys
