@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from halfsecond import audio
 from halfsecond.config import Config
@@ -23,6 +22,7 @@ from halfsecond.stages.engines import open_store
 from halfsecond.store import Store
 from halfsecond_bench.clips import Clip, real_speech
 from halfsecond_bench.statistics import Distribution, device, distribution, versions
+from halfsecond_bench.tables import distributions_table, plain_table
 from halfsecond_bench.wer import word_errors
 
 CLAUSES = {
@@ -209,7 +209,6 @@ def _measure_wav2lip() -> dict[str, Any]:
 def print_report(report: StagesReport, console: Console) -> None:
     """The figures as tables."""
     asr = report.asr
-    table = Table("", "p50", "p95", "max", "n", box=None, pad_edge=False)
     rows: list[tuple[str, Distribution]] = [
         ("asr, needed context, ms", asr.needed_ms),
         ("asr, 30 s context, ms", asr.full_ms),
@@ -220,16 +219,14 @@ def print_report(report: StagesReport, console: Console) -> None:
         ("tts, real-time factor", report.tts_real_time_factor),
         ("mesh driver, a frame, ms", report.mesh_frame_ms),
     ]
-    for name, d in rows:
-        table.add_row(name, f"{d.p50:.3g}", f"{d.p95:.3g}", f"{d.max:.3g}", str(d.n))
     console.print(report.device)
-    console.print(table)
+    console.print(distributions_table(rows, spec=".3g"))
     console.print(
         f"WER over {len(asr.clips)} real clips ({asr.n_words} words): needed context "
         f"{100 * asr.wer_needed:.1f} %, 30 s {100 * asr.wer_full:.1f} %; worse in needed context: "
         f"{', '.join(asr.clips_worse) or 'none'}"
     )
-    lips = Table("Wav2Lip", "threads", "batch", "ms a frame", "fps", box=None, pad_edge=False)
+    lips = plain_table("Wav2Lip", "threads", "batch", "ms a frame", "fps")
     for case in report.wav2lip["cases"]:
         lips.add_row(
             case["precision"], str(case["threads"]), str(case["batch"]),

@@ -1,0 +1,1 @@
+"""The commands of `halfsecond bench`, a file each; `cli.py` lists them."""

@@ -1,0 +1,85 @@
+"""`halfsecond bench latency`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import Progress
+
+from halfsecond.cli.options import ConfigFile
+from halfsecond.config import load
+from halfsecond.errors import ConfigError
+from halfsecond.stages.engines import open_store
+from halfsecond_bench.clips import default_folder, load_clips, questions
+from halfsecond_bench.commands.options import (
+    ClipsFolder,
+    HtmlFile,
+    JsonFile,
+    console,
+    profile_name,
+    server_toml,
+    thread_counts,
+    write_json,
+)
+from halfsecond_bench.latency import LatencyReport, measure
+from halfsecond_bench.statistics import Distribution
+from halfsecond_bench.tables import distributions_table
+
+
+def latency(
+    turns: Annotated[int, typer.Option(min=1, help="Turns that count.")] = 26,
+    config: ConfigFile = None,
+    clips: ClipsFolder = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Ask recorded questions at real-time pace, and measure the wait for each answer."""
+    report = run(turns=turns, config=config, clips=clips)
+    _print(report)
+    write_json(json, report)
+    if html is not None:
+        from halfsecond_bench.latency_page import write_page
+
+        html.write_text(write_page(report), encoding="utf-8")
+        console.print(f"wrote {html}")
+
+
+def run(*, turns: int, config: Path | None, clips: Path | None) -> LatencyReport:
+    """The measurement with its progress bar."""
+    settings = load(config)
+    asked = questions(load_clips(clips or default_folder()), language=settings.language)
+    if not asked:
+        raise ConfigError(f"no clip asks a question in {settings.language!r}; see clips.toml")
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("asking", total=turns)
+        return asyncio.run(
+            measure(
+                asked,
+                turns=turns,
+                config_toml=server_toml(config),
+                profile=profile_name(config),
+                threads=thread_counts(settings),
+                face_models=open_store(settings).path(settings.face.model),
+                progress=lambda done: progress.update(task, completed=done),
+            )
+        )
+
+
+def _print(report: LatencyReport) -> None:
+    names = [field.name for field in msgspec.structs.fields(LatencyReport)]
+    values = ((name, getattr(report, name)) for name in names)
+    console.print(f"{report.turns} turns, profile {report.profile}, {report.device}")
+    console.print(distributions_table((n, v) for n, v in values if isinstance(v, Distribution)))
+    low, high = report.true_answers_interval
+    console.print(
+        f"gaps {report.gaps}, cut-ins {report.false_cutoffs}, least fps {report.fps_min:.1f}, "
+        f"sound ahead of lips {report.av_offset_signed_median_ms} ms (median), "
+        f"memory {report.rss_mb:.0f} MB (peak {report.rss_peak_mb:.0f}), "
+        f"ready in {report.ready_s:.1f} s, {report.cpu_share:.2f} cores\n"
+        f"WER {100 * report.wer:.1f} % over {report.turns} turns; true answers "
+        f"{report.true_answers}/{report.turns} ({100 * low:.0f}–{100 * high:.0f} %)"
+    )
