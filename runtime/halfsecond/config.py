@@ -19,6 +19,18 @@ else:
     import tomli as tomllib
 
 
+BACKCHANNELS = (
+    *("mm-hm", "mm-hmm", "mhm", "hmm", "hm", "mm", "mmm", "uh-huh", "uh", "um", "ah", "oh", "huh"),
+    *("yeah", "yes", "yep", "okay", "ok", "right", "sure", "i see", "cool", "great", "wow", "good"),
+    *("嗯", "嗯嗯", "哦", "对", "好", "好的", "是的"),
+)
+"""What people say while they listen (Yngve 1970: the back channel), as Whisper writes it."""
+STOP_WORDS = (
+    *("stop", "wait", "no", "sorry", "excuse me", "hold on", "hello", "hey", "quiet", "enough"),
+    *("停", "等等", "不", "不是", "你好"),
+)
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A section of the config file; a key that it does not have is an error."""
 
@@ -49,15 +61,26 @@ class TurnConfig(Section, frozen=True, kw_only=True):
     """Whether the chain runs ahead during the silence that ends a turn. Costs watts only."""
     min_speech_s: float = 0.1
     """Speech shorter than this is a click. Longer loses a short "yes"."""
+    can_interrupt: bool = True
+    """Whether speech stops the answer. Needs a microphone that does not hear the answer."""
     interrupt_s: float = 0.35
-    """Speech during an answer that stops it; shorter is taken for a cough or an "mm-hm"."""
+    """Speech over an answer pauses it at once; from this length on its words are looked at, and
+    words that are no `backchannels` stop it. Shorter looks sooner, and mistakes more coughs."""
+    hold_s: float = 0.5
+    """An answer that was paused goes on after this long if no words were found."""
+    interrupt_anyway_s: float = 2.5
+    """Speech this long stops the answer, whatever was understood of it."""
+    interrupt_dbfs: float = -50.0
+    """Quieter sounds do not pause the answer: people who talk at the other end of the room."""
+    backchannels: tuple[str, ...] = BACKCHANNELS
+    """What listeners say without wanting the word: the answer goes on."""
+    stop_words: tuple[str, ...] = STOP_WORDS
+    """Words that stop the answer however short they are."""
     max_utterance_s: float = 28.0
     """Longer speech is answered as it stands (Whisper hears 30 s at most)."""
     reopen_s: float = 1.5
     """Speech that goes on this soon after the last belongs to the same question: the answer that
     has begun is dropped, and the whole question answered. 0 takes every stretch for itself."""
-    can_interrupt: bool = True
-    """Whether speech stops the answer. Needs a microphone that does not hear the answer."""
 
 
 class VadConfig(Section, frozen=True, kw_only=True):
@@ -281,6 +304,9 @@ def _check_ranges(config: Config, source: str) -> None:
         ("turn.pause_s", config.turn.pause_s, 0.03, config.turn.silence_s),
         ("turn.min_speech_s", config.turn.min_speech_s, 0.03, 2),
         ("turn.interrupt_s", config.turn.interrupt_s, config.turn.min_speech_s, 5),
+        ("turn.hold_s", config.turn.hold_s, 0.1, 5),
+        ("turn.interrupt_anyway_s", config.turn.interrupt_anyway_s, config.turn.interrupt_s, 60),
+        ("turn.interrupt_dbfs", config.turn.interrupt_dbfs, -90, 0),
         ("turn.reopen_s", config.turn.reopen_s, 0, 5),
         ("turn.max_utterance_s", config.turn.max_utterance_s, 1, 29),
         ("vad.onset", config.vad.onset, 0.01, 0.99),

@@ -51,6 +51,8 @@ def _section(name: str, section: type[msgspec.Struct], notes: dict[tuple[str, st
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f'`"{value}"`' for value in get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"list of {_type_name(get_args(kind)[0])}"
     options = [option for option in get_args(kind) if option is not type(None)]
     if options:
         return " or ".join(map(_type_name, options))
@@ -63,6 +65,8 @@ def _default(section: Any, key: str) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value) or "none"
     return "none" if value is None else f"`{value}`"
 
 

@@ -24,6 +24,12 @@ class Metrics:
             "Answers begun in a pause and dropped because the visitor went on",
             registry=self.registry,
         )
+        self.wasted_s = Counter(
+            "halfsecond_wasted_seconds",
+            "Time that stages worked on answers that were dropped before anybody knew of them",
+            ["stage"],
+            registry=self.registry,
+        )
         self.reopened_turns = Counter(
             "halfsecond_reopened_turns",
             "Answers that were dropped because the visitor had only paused",

@@ -30,6 +30,15 @@ class Shown:
 
 
 @dataclass
+class Pause:
+    """The server told the client to stand still, and later to go on."""
+
+    from_s: float
+    until_s: float | None = None
+    """None while it lasts, or where the answer was dropped."""
+
+
+@dataclass
 class Reply:
     """The sound and pictures of one turn as they arrived."""
 
@@ -41,6 +50,7 @@ class Reply:
     captions: list[str] = field(default_factory=list)
     end: wire.TurnEnd | None = None
     transcript_at_s: float | None = None
+    pauses: list[Pause] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -70,17 +80,29 @@ class Reply:
         driven = [shown.at_s for shown in self.pictures if shown.is_driven]
         return min(driven) if driven else None
 
+    def due_s(self, pts_s: float) -> float | None:
+        """When `pts_s` is played by a client that buffers nothing; None if it never is."""
+        due_s = self.playback_start_s
+        if due_s is None:
+            return None
+        due_s += pts_s
+        for pause in self.pauses:
+            if pause.from_s > due_s:
+                break
+            if pause.until_s is None:
+                return None
+            due_s += pause.until_s - pause.from_s
+        return due_s
+
     def gaps(self) -> list[float]:
         """Seconds of silence in each place where playback ran dry."""
-        start_s = self.playback_start_s
+        late_s = 0.0
         gaps: list[float] = []
-        if start_s is None:
-            return gaps
         for at_s, pts_s, _ in self.audio:
-            late_s = at_s - (start_s + pts_s)
-            if late_s > GAP_TOLERANCE_S:
-                gaps.append(late_s)
-                start_s += late_s
+            due_s = self.due_s(pts_s)
+            if due_s is not None and at_s - due_s - late_s > GAP_TOLERANCE_S:
+                gaps.append(at_s - due_s - late_s)
+                late_s = at_s - due_s
         return gaps
 
 
@@ -105,6 +127,10 @@ class Recorder:
         elif isinstance(message, wire.Transcript):
             reply = self._reply(message.turn)
             reply.transcript, reply.transcript_at_s = message.text, event.at_s
+        elif isinstance(message, wire.Pause):
+            self._reply(message.turn).pauses.append(Pause(event.at_s))
+        elif isinstance(message, wire.Resume):
+            self._resume(message.turn, event.at_s)
         elif isinstance(message, wire.Answer):
             self._reply(message.turn).captions.append(message.text)
         elif isinstance(message, wire.Speech):
@@ -119,6 +145,11 @@ class Recorder:
 
     def _reply(self, turn: int) -> Reply:
         return self.replies.setdefault(turn, Reply(turn))
+
+    def _resume(self, turn: int, at_s: float) -> None:
+        pauses = self._reply(turn).pauses
+        if pauses and pauses[-1].until_s is None:
+            pauses[-1].until_s = at_s
 
     def _add_picture(self, message: wire.Video, event: Received) -> None:
         shown = Shown(

@@ -64,6 +64,12 @@ class Timeline(msgspec.Struct, kw_only=True):
             answer=self.answer,
         )
 
+    def first_ms(self) -> dict[str, float]:
+        """What the visitor waited for, as far as it came: milliseconds by name."""
+        marks = self.relative().marks
+        names = {"first_audio_ms": "first_audio_sent", "first_frame_ms": "first_frame_sent"}
+        return {key: round(1000 * marks[name], 1) for key, name in names.items() if name in marks}
+
     def write_json(self, path: Path) -> None:
         """Writes the turn, indented, in seconds after the last speech sample."""
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self.relative()), indent=2))

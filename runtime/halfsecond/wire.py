@@ -170,6 +170,15 @@ class Video(Header, frozen=True, kw_only=True, tag="video"):
     """Commanded opening of the mouth, 0 to 1."""
 
 
+class Pause(Header, frozen=True, kw_only=True, tag="pause"):
+    """Server: somebody may be speaking over the answer. Stop the turn's sound and mouth where they
+    are, and keep what you hold of them: `resume` follows, or a higher generation."""
+
+
+class Resume(Header, frozen=True, kw_only=True, tag="resume"):
+    """Server: it was nothing. Go on with the turn from where you stopped."""
+
+
 class TurnEnd(Header, frozen=True, kw_only=True, tag="turn_end"):
     """Server: everything of this turn was sent (or dropped); `pts` is the answer's length."""
 
@@ -191,6 +200,8 @@ ServerMessage = (
     | Answer
     | Audio
     | Video
+    | Pause
+    | Resume
     | TurnEnd
     | Clock
     | Bye

@@ -343,3 +343,84 @@ async def test_a_recording_without_speech_is_told_apart_from_a_server_that_is_si
             await visitor.say(silence(0.3))
         exchange = await visitor.say(speech(0.4))
     assert exchange.reply.text.startswith("We close")
+
+
+async def test_an_mm_hm_pauses_the_answer_and_lets_it_go_on(run_server: RunServer) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 8
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        running.engines.asr.text = "Mm-hmm."
+        recorder = Recorder()
+        speaking = asyncio.create_task(
+            speak_into(client, np.concatenate([speech(0.4), silence(0.8)]))
+        )
+        received = await receive_until(client, is_a(wire.TurnEnd))
+        await speaking
+    kinds = [type(event.message) for event in received]
+    paused, resumed = kinds.index(wire.Pause), kinds.index(wire.Resume)
+    between = {type(event.message) for event in received[paused:resumed]}
+    assert not between & {wire.Audio, wire.Video, wire.Answer}
+    assert received[resumed].at_s - received[paused].at_s < 0.6
+    end = received[-1].message
+    assert isinstance(end, wire.TurnEnd)
+    assert (end.turn, end.reason) == (1, "complete")
+    assert [(stage, how) for stage, how, _, _ in end.spans if stage == "pause"] == [
+        ("pause", "resumed")
+    ]
+    for event in received:
+        recorder.add(event)
+    assert recorder.replies[1].gaps() == []
+    states = [e.message.state for e in received if isinstance(e.message, wire.StateChange)]
+    assert states[-2:] == ["listening", "speaking"]
+
+
+async def test_speech_pauses_the_answer_before_it_stops_it(run_server: RunServer) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.llm.pieces = ("And so on it goes. ",) * 40
+        await client.ask("Tell me everything.")
+        await receive_until(client, is_a(wire.Audio))
+        began_s = asyncio.get_running_loop().time()
+        speaking = asyncio.create_task(speak_into(client, speech(0.8)))
+        received = await receive_until(client, is_a(wire.TurnEnd))
+        await speaking
+    kinds = [type(event.message) for event in received]
+    assert wire.Resume not in kinds
+    after = received[kinds.index(wire.Pause) :]
+    assert not any(isinstance(e.message, wire.Audio) and e.message.turn == 1 for e in after)
+    assert after[0].at_s - began_s < after[-1].at_s - began_s
+
+
+async def test_a_visitor_who_goes_on_before_the_answer_sounds_never_hears_half_of_it(
+    run_server: RunServer,
+) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.tts.gate.clear()
+        question = np.concatenate([speech(0.5), silence(0.4), speech(0.5), silence(0.6)])
+        speaking = asyncio.create_task(speak_into(client, question))
+        first = await receive_until(client, is_a(wire.TurnEnd))
+        running.engines.tts.gate.set()
+        second = await receive_until(client, is_a(wire.TurnEnd))
+        await speaking
+    assert first[-1].message.reason == "interrupted"  # type: ignore[union-attr]
+    assert not any(isinstance(e.message, wire.Audio | wire.Pause) for e in first)
+    assert second[-1].message.reason == "complete"  # type: ignore[union-attr]
+    assert len(running.engines.asr.requests[-1].samples) > 1.2 * RATE_HZ
+
+
+async def test_a_cough_before_the_answer_sounds_only_delays_it(run_server: RunServer) -> None:
+    async with run_server() as running, running.client() as client:
+        running.engines.tts.gate.clear()
+        await client.ask("Hello?")
+        await receive_until(client, is_a(wire.StateChange))
+        running.engines.asr.text = ""
+        speaking = asyncio.create_task(
+            speak_into(client, np.concatenate([speech(0.2), silence(0.6)]))
+        )
+        await asyncio.sleep(0.15)
+        running.engines.tts.gate.set()
+        received = await receive_until(client, is_a(wire.TurnEnd))
+        await speaking
+    kinds = {type(event.message) for event in received}
+    assert not kinds & {wire.Pause, wire.Resume}
+    assert received[-1].message.reason == "complete"  # type: ignore[union-attr]

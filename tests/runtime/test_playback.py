@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from halfsecond.stages.playback import Playback
@@ -51,3 +53,55 @@ def test_a_client_that_plays_later_moves_the_ear_back(clock: Clock) -> None:
     clock.now_s += 1.5
     playback.report(1.0)
     assert playback.position_s == pytest.approx(1.0)
+
+
+def test_a_pause_stands_still_and_goes_on_where_it_stood(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one two three four", 2.0)
+    playback.start()
+    clock.now_s += 0.5
+    playback.pause()
+    clock.now_s += 10.0
+    playback.pause()  # a second one changes nothing
+    assert playback.position_s == pytest.approx(0.5)
+    assert playback.heard_text() == "one"
+    playback.resume()
+    clock.now_s += 0.5
+    assert playback.position_s == pytest.approx(1.0)
+
+
+def test_a_report_in_a_pause_says_where_the_client_stands(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one two three four", 2.0)
+    playback.start()
+    clock.now_s += 1.0
+    playback.pause()
+    clock.now_s += 1.0
+    playback.report(0.8)
+    playback.resume()
+    clock.now_s += 0.2
+    assert playback.position_s == pytest.approx(1.0)
+
+
+def test_an_answer_paused_before_its_first_sample_begins_when_it_goes_on(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one", 1.0)
+    playback.pause()
+    clock.now_s += 3.0
+    playback.resume()
+    playback.start()
+    assert playback.position_s == pytest.approx(0.0)
+
+
+async def test_who_waits_for_the_ear_waits_out_a_pause(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one", 1.0)
+    playback.start()
+    playback.pause()
+    waiting = asyncio.create_task(playback.wait_until_near(0.5, ahead_s=0.0))
+    clock.now_s += 5.0
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    playback.resume()
+    clock.now_s += 0.5
+    await asyncio.wait_for(waiting, 2)

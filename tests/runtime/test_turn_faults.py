@@ -119,7 +119,7 @@ async def test_a_bug_in_a_turn_fails_the_turn_and_the_next_one_works(
     async with run_server() as running, running.client() as client:
         visitor = Visitor(client)
         with monkeypatch.context() as patch:
-            patch.setattr("halfsecond.stages.session.build_messages", fail)
+            patch.setattr("halfsecond.stages.memory.build_messages", fail)
             failed = (await visitor.type("Hello?", timeout_s=3)).reply
         assert failed.end is not None
         assert failed.end.reason == "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -128,15 +129,37 @@ class Listener:
         while self._end_sample - self._first_sample - len(self._audio[0]) > KEPT_S * RATE_HZ:
             self._first_sample += len(self._audio.popleft())
 
+    def end_utterance(self) -> None:
+        """The utterance is over although its silence is short; what follows is a new one."""
+        self._segmenter.finish()
+
     @property
     def heard_s(self) -> float:
         """Seconds of audio received so far."""
         return self._end_sample / RATE_HZ
 
-    def since(self, from_sample: int) -> NDArray[np.float32]:
-        """(n,) mono 16 kHz from a sample of the stream on, as far as it is still kept."""
+    @property
+    def end_sample(self) -> int:
+        """Just after the newest sample of the stream."""
+        return self._end_sample
+
+    @property
+    def judged_sample(self) -> int:
+        """Just after the newest sample that is known to be speech or silence."""
+        return self._segmenter.position
+
+    def level_dbfs(self, from_sample: int) -> float:
+        """Effective value of what was heard since a sample of the stream; -inf for nothing."""
+        samples = self.since(from_sample)
+        power = float(np.mean(np.square(samples))) if len(samples) else 0.0
+        return 10.0 * math.log10(power) if power > 0.0 else -math.inf
+
+    def since(self, from_sample: int, to_sample: int | None = None) -> NDArray[np.float32]:
+        """(n,) mono 16 kHz between two samples of the stream, as far as it is still kept."""
         kept = np.concatenate([np.zeros(0, np.float32), *self._audio])
-        return np.array(kept[max(0, from_sample - self._first_sample) :])
+        start = max(0, from_sample - self._first_sample)
+        end = None if to_sample is None else max(start, to_sample - self._first_sample)
+        return np.array(kept[start:end])
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""

@@ -20,13 +20,17 @@ class SpokenClause:
 class Playback:
     """Follows an answer that is played from the moment its first sample is sent.
 
-    The client's reports correct the estimate: a client that buffers plays later.
+    The client's reports correct the estimate: a client that buffers plays later. While it is
+    paused the position stands still.
     """
 
     def __init__(self, now: Now) -> None:
         self._now = now
         self._started = asyncio.Event()
+        self._going = asyncio.Event()
+        self._going.set()
         self._origin_s = 0.0
+        self._paused_at_s: float | None = None
         self._clauses: list[SpokenClause] = []
         self._sent_s = 0.0
 
@@ -36,17 +40,43 @@ class Playback:
         return self._sent_s
 
     @property
+    def has_started(self) -> bool:
+        """Whether the first sample has left."""
+        return self._started.is_set()
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused_at_s is not None
+
+    @property
     def position_s(self) -> float:
         """Where the visitor is: 0 before the start, at most what was sent."""
         if not self._started.is_set():
             return 0.0
-        return max(0.0, min(self._now() - self._origin_s, self._sent_s))
+        return max(0.0, min(self._ear_s() - self._origin_s, self._sent_s))
+
+    def _ear_s(self) -> float:
+        """The time that goes on while the answer plays, and stands still in a pause."""
+        return self._now() if self._paused_at_s is None else self._paused_at_s
 
     def start(self) -> None:
         """The first sample leaves now; later calls change nothing."""
         if not self._started.is_set():
-            self._origin_s = self._now()
+            self._origin_s = self._ear_s()
             self._started.set()
+
+    def pause(self) -> None:
+        """The client was told to stand still; a second call changes nothing."""
+        if self._paused_at_s is None:
+            self._paused_at_s = self._now()
+            self._going.clear()
+
+    def resume(self) -> None:
+        """The client goes on from where it stood."""
+        if self._paused_at_s is not None:
+            self._origin_s += self._now() - self._paused_at_s
+            self._paused_at_s = None
+            self._going.set()
 
     async def wait_started(self) -> None:
         """Returns once the first sample has left."""
@@ -56,7 +86,7 @@ class Playback:
         """The client says how far it has played; it cannot be further than what was sent."""
         if not self._started.is_set() or not position_s >= 0.0:
             return
-        origin_s = self._now() - min(position_s, self._sent_s)
+        origin_s = self._ear_s() - min(position_s, self._sent_s)
         # At the end a player says the same again and again, and time goes on all the same.
         is_at_end = position_s >= self._sent_s
         self._origin_s = min(self._origin_s, origin_s) if is_at_end else origin_s
@@ -68,7 +98,7 @@ class Playback:
         """
         start_s = self._sent_s
         if self._started.is_set():
-            self._origin_s = max(self._origin_s, self._now() - start_s)
+            self._origin_s = max(self._origin_s, self._ear_s() - start_s)
         self._sent_s += duration_s
         self._clauses.append(SpokenClause(text, start_s, self._sent_s))
 
@@ -77,9 +107,9 @@ class Playback:
         if pts_s <= ahead_s:
             return
         await self._started.wait()
-        while (wait_s := pts_s - ahead_s - (self._now() - self._origin_s)) > 0:  # noqa: ASYNC110
-            # A report may move the origin while this sleeps, so it looks again.
-            await asyncio.sleep(wait_s)
+        while (wait_s := pts_s - ahead_s - (self._ear_s() - self._origin_s)) > 0:
+            # A report or a pause may move the ear while this sleeps, so it looks again.
+            await (self._going.wait() if self.is_paused else asyncio.sleep(wait_s))
 
     def heard_text(self) -> str:
         """The text up to where the visitor is; the words of a cut clause in proportion to time."""

@@ -1,11 +1,10 @@
-"""One visitor: listens, lets turns run, interrupts them, remembers what was heard."""
+"""One visitor: turns begin, are shown, pause and end as the floor decides."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -14,22 +13,17 @@ from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
 from halfsecond.metrics import METRICS
-from halfsecond.models.llm.answerer import Message
-from halfsecond.models.llm.persona import Persona, build_messages, opening
-from halfsecond.models.vad.segmenter import (
-    SpeechEnded,
-    SpeechEvent,
-    SpeechPaused,
-    SpeechResumed,
-    SpeechStarted,
-)
+from halfsecond.models.llm.persona import Persona
+from halfsecond.stages.asr import AsrRequest
+from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.engines import Engines, sampling_of
 from halfsecond.stages.face import Face
+from halfsecond.stages.floor import Floor, Utterance
 from halfsecond.stages.listening import Listener
-from halfsecond.stages.llm import LlmRequest
+from halfsecond.stages.memory import Memory
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.turn import Turn, TurnSettings
-from halfsecond.timeline import Now, monotonic
+from halfsecond.timeline import Now, Span, monotonic
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +31,7 @@ INTERNAL = "the server failed on this session; see its log"
 
 
 class Session:
-    """The turn logic of one client. Everything happens on the event loop; `close` ends it."""
+    """The turns of one client. Everything happens on the event loop; `close` ends it."""
 
     def __init__(
         self,
@@ -55,25 +49,23 @@ class Session:
         self._hello = hello
         self._config = config
         self._engines = engines
-        self._persona = persona
         self._now = now
-        self._history: list[Message] = []
         self._generation = 0
         self._turns = 0
-        self._state: wire.State = "idle"
         self._state_sent: tuple[wire.State, int] = ("idle", 0)
         self._turn: Turn | None = None
         self._draft: Turn | None = None
         """The turn that is made in secret while the visitor may still go on."""
-        self._from_sample = 0
-        self._ended_at = 0
-        """Where the last utterance ended, in samples of the microphone."""
-        self._goes_on = False
-        """The speech that is going on belongs to the question that is being answered."""
-        self._speaking_since: int | None = None
-        """Where the speech that is going on began, in samples of the microphone."""
+        self._wasted: list[Span] = []
+        """Work on drafts that were dropped since the last turn was shown."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._face = Face(name, engines.lipsync, outbox=outbox, video=hello.video)
+        self._memory = Memory(
+            persona,
+            engines.llm,
+            sampling=sampling_of(config),
+            turns=config.persona.history_turns,
+        )
         self._listener = Listener(
             name,
             engines.vad,
@@ -83,16 +75,23 @@ class Session:
             channels=hello.audio_channels,
             now=now,
         )
+        self._floor = Floor(
+            self,
+            self._listener,
+            Endpointing(config.turn, start=self._start),
+            config.turn,
+            start=self._start,
+        )
 
     async def open(self) -> None:
         """Makes the face ready, takes the persona into the model's cache, and starts to listen."""
         await self._face.open()
         self._start(self._listen())
-        self._start(self._prefill())
+        self._start(self._memory.prefill())
         self._start(
             self._face.rest(
                 fps=self._config.face.idle_fps if self._hello.wants_idle else 0,
-                is_busy=lambda: any(turn.is_drawing for turn in self._live_turns()),
+                is_busy=self._is_drawing,
                 generation=lambda: self._generation,
             )
         )
@@ -104,10 +103,14 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._history.clear()
+        self._memory.clear()
         with contextlib.suppress(HalfsecondError):
             await self._listener.close()
         await self._face.close()
+
+    async def forget(self) -> None:
+        """Takes what the visitors said out of the model's cache; for when the last one has left."""
+        await self._memory.forget()
 
     # What the client says.
 
@@ -121,8 +124,7 @@ class Session:
 
     def ask(self, text: str) -> None:
         """A typed question; it interrupts what is being said."""
-        self._stop_turn("interrupted")
-        self._drop_draft()
+        self._quieten()
         turn = self._new_turn()
         turn.timeline.mark("text", self._now())
         self._start(self._run(turn, text))
@@ -130,69 +132,76 @@ class Session:
 
     def interrupt(self) -> None:
         """The visitor wants silence."""
-        self._stop_turn("interrupted")
-        self._drop_draft()
+        self._quieten()
         self._set_state("idle")
+
+    def _quieten(self) -> None:
+        """Drops what is said, and what is being heard."""
+        self._floor.drop()
+        self.drop_draft()
+        self._stop_turn("interrupted")
 
     def playhead(self, turn: int, pts_s: float) -> None:
         """The client reports how far the answer was heard."""
         if self._turn is not None and self._turn.settings.number == turn:
             self._turn.playback.report(pts_s)
 
-    # Microphone to turns.
-
     async def _listen(self) -> None:
         while True:
             try:
-                async for event in self._listener.hear():
-                    self._on_speech(event)
-                self._interrupt_if_spoken_over()
+                await self._floor.listen()
             except HalfsecondError as error:
                 log.error("listening failed", session=self.name, error=str(error))
                 self._say_error("stage_failed", str(error))
 
-    def _on_speech(self, event: SpeechEvent) -> None:
-        if isinstance(event, SpeechStarted):
-            self._say_speech(is_speaking=True)
-            self._goes_on = self._continues(event)
-            if not self._goes_on:
-                self._from_sample = event.from_sample
-            self._speaking_since = event.at_sample
-            if self._turn is None:
-                self._set_state("listening")
-        elif isinstance(event, SpeechPaused):
-            self._speaking_since = None
-            if self._config.turn.is_speculative and self._turn is None:
-                self._begin_draft(event.last_sample)
-        elif isinstance(event, SpeechResumed):
-            self._speaking_since = event.at_sample
-            self._drop_draft()
-        elif isinstance(event, SpeechEnded):
-            self._speaking_since = None
-            self._ended_at = event.last_sample
-            self._say_speech(is_speaking=False)
-            if self._turn is None:
-                self._confirm(event)
+    # What the floor decides (see `Answers`).
 
-    def _continues(self, event: SpeechStarted) -> bool:
-        """Whether the visitor only paused: what follows belongs to the question that was taken."""
-        turn = self._config.turn
-        if self._turn is None or not turn.can_interrupt:
-            return False
-        is_soon = event.at_sample - self._ended_at <= turn.reopen_s * 16_000
-        return is_soon and event.at_sample - self._from_sample < turn.max_utterance_s * 16_000
+    @property
+    def is_answering(self) -> bool:
+        return self._turn is not None
 
-    def _interrupt_if_spoken_over(self) -> None:
-        """Stops the answer once the visitor has spoken through it for long enough."""
-        turn = self._config.turn
-        if self._turn is None or self._speaking_since is None or not turn.can_interrupt:
-            return
-        if self._listener.heard_s - self._speaking_since / 16_000 >= turn.interrupt_s:
-            METRICS.reopened_turns.inc(self._goes_on)
-            self._stop_turn("interrupted", is_remembered=not self._goes_on)
-            self._set_state("listening")
+    @property
+    def draft_words(self) -> str | None:
+        return self._draft.question if self._draft is not None and self._draft.is_heard else None
 
-    def _say_speech(self, *, is_speaking: bool) -> None:
+    def begin_draft(self, utterance: Utterance) -> None:
+        self.drop_draft()
+        turn = self._new_turn()
+        last_sample = utterance.last_sample or self._listener.end_sample
+        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
+        turn.timeline.mark("begun", self._now())
+        self._draft = turn
+        self._start(self._run(turn, self._listener.since(utterance.from_sample)))
+
+    def drop_draft(self) -> None:
+        if self._draft is not None:
+            METRICS.wasted_drafts.inc()
+            self._draft.cancel()
+            self._draft = None
+
+    def confirm(self, utterance: Utterance) -> None:
+        if self._draft is None:
+            self.begin_draft(utterance)
+        draft, self._draft = self._draft, None
+        if draft is not None:
+            self._reveal(draft)
+
+    def pause(self) -> None:
+        if self._turn is not None:
+            self._turn.pause()
+            self._set_state("listening", self._turn)
+
+    def resume(self) -> None:
+        if (turn := self._turn) is not None and turn.playback.is_paused:
+            turn.resume()
+            self._set_state("speaking" if turn.playback.has_started else "thinking", turn)
+
+    def stop(self, *, is_reopened: bool) -> None:
+        METRICS.reopened_turns.inc(is_reopened)
+        self._stop_turn("interrupted", is_remembered=not is_reopened)
+        self._set_state("listening")
+
+    def speech(self, *, is_speaking: bool) -> None:
         self.outbox.put(
             wire.Speech(
                 session=self.name,
@@ -201,31 +210,22 @@ class Session:
                 is_speaking=is_speaking,
             )
         )
+        if is_speaking and self._turn is None:
+            self._set_state("listening")
 
-    def _begin_draft(self, last_sample: int) -> None:
-        """Runs ahead: the turn is made in secret until the visitor has surely finished."""
-        self._drop_draft()
-        turn = self._new_turn()
-        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
-        turn.timeline.mark("begun", self._now())
-        self._draft = turn
-        self._start(self._run(turn, self._listener.since(self._from_sample)))
-
-    def _drop_draft(self) -> None:
-        if self._draft is not None:
-            METRICS.wasted_drafts.inc()
-            self._draft.cancel()
-            self._draft = None
-
-    def _confirm(self, event: SpeechEnded) -> None:
-        """The visitor has finished: the draft is shown, or a turn begins now."""
-        if self._draft is None:
-            self._begin_draft(event.last_sample)
-        draft, self._draft = self._draft, None
-        if draft is not None:
-            self._reveal(draft)
+    async def words(self, utterance: Utterance, to_sample: int) -> str:
+        samples = self._listener.since(utterance.sound_from, to_sample)
+        request = AsrRequest(samples, self._language)
+        text = ""
+        async for transcript in self._engines.asr.run(request, Cancel()):
+            text = transcript.text
+        return text
 
     # Turns.
+
+    @property
+    def _language(self) -> str | None:
+        return self._hello.language or self._config.language
 
     def _new_turn(self) -> Turn:
         self._turns += 1
@@ -233,19 +233,18 @@ class Session:
             session=self.name,
             number=self._turns,
             generation=self._generation + 1,
-            language=self._hello.language or self._config.language,
+            language=self._language,
             sampling=sampling_of(self._config),
             speed=self._config.tts.speed,
             video=self._hello.video,
-            build_messages=self._messages,
+            build_messages=self._memory.messages,
         )
         return Turn(settings, self._engines, self.outbox.put, self._now)
 
-    def _messages(self, question: str) -> Sequence[Message]:
-        return build_messages(self._persona, self._history, question)
-
     def _reveal(self, turn: Turn) -> None:
         turn.timeline.mark("endpoint", self._now())
+        turn.timeline.spans += self._wasted
+        self._wasted = []
         self._generation = turn.settings.generation
         self._turn = turn
         self._set_state("thinking", turn)
@@ -256,7 +255,7 @@ class Session:
         watcher = asyncio.create_task(self._watch(turn))
         failure: Exception | None = None
         try:
-            reason = await turn.run(question)
+            reason = await turn.run(question, on_heard=self._floor.look)
             await turn.wait_revealed()
             if reason == "complete" and turn.playback.sent_s:
                 end_s = max(turn.playback.sent_s, turn.video_end_s)
@@ -266,11 +265,19 @@ class Session:
             await turn.wait_revealed()
         finally:
             watcher.cancel()
+            if turn.is_dropped:
+                self._count_waste(turn)
         if turn is not self._turn:
             return
         if failure is not None:
             self._say_failure(turn, failure)
         self._finish(turn, reason)
+        self._floor.answer_ended()
+
+    def _count_waste(self, turn: Turn) -> None:
+        for span in turn.timeline.spans:
+            METRICS.wasted_s.labels(span.stage).inc(span.end_s - span.start_s)
+            self._wasted.append(Span("dropped", span.stage, span.start_s, span.end_s))
 
     def _say_failure(self, turn: Turn, failure: Exception) -> None:
         number = turn.settings.number
@@ -284,7 +291,7 @@ class Session:
     async def _watch(self, turn: Turn) -> None:
         """The state becomes "speaking" with the first sample."""
         await turn.playback.wait_started()
-        if turn is self._turn:
+        if turn is self._turn and not turn.playback.is_paused:
             self._set_state("speaking", turn)
 
     def _stop_turn(self, reason: wire.TurnEndReason, *, is_remembered: bool = True) -> None:
@@ -304,7 +311,7 @@ class Session:
         self._turn = None
         heard = turn.answer if reason == "complete" else turn.playback.heard_text()
         if turn.question and heard and is_remembered:
-            self._remember(turn.question, heard.strip())
+            self._memory.remember(turn.question, heard.strip())
         timeline = turn.timeline
         timeline.mark("end", self._now())
         METRICS.observe(timeline, reason)
@@ -321,10 +328,9 @@ class Session:
         )
         self._log_turn(turn, reason)
         self._set_state("idle")
-        self._start(self._prefill())
+        self._start(self._memory.prefill())
 
     def _log_turn(self, turn: Turn, reason: str) -> None:
-        marks = turn.timeline.relative().marks
         words = (
             {"question": turn.question, "answer": turn.answer}
             if self._config.log.has_transcripts
@@ -335,27 +341,9 @@ class Session:
             session=self.name,
             turn=turn.settings.number,
             reason=reason,
-            **_first_ms(marks),
+            **turn.timeline.first_ms(),
             **words,
         )
-
-    def _remember(self, question: str, heard: str) -> None:
-        self._history += [Message("user", question), Message("assistant", heard)]
-        keep = 2 * self._config.persona.history_turns
-        self._history = self._history[-keep:] if keep else []
-
-    async def _prefill(self) -> None:
-        await self._llm("prefill", list(opening(self._persona, self._history)))
-
-    async def forget(self) -> None:
-        """Takes what the visitors said out of the model's cache; for when the last one has left."""
-        await self._llm("forget", [])
-
-    async def _llm(self, action: Literal["prefill", "forget"], messages: list[Message]) -> None:
-        request = LlmRequest(messages, sampling_of(self._config), action)
-        with contextlib.suppress(HalfsecondError):  # the next answer itself will report it
-            async for _ in self._engines.llm.run(request, Cancel()):
-                pass
 
     # Small things.
 
@@ -363,7 +351,6 @@ class Session:
         number = turn.settings.number if turn else 0
         if (state, number) == self._state_sent:
             return
-        self._state = state
         self._state_sent = (state, number)
         self.outbox.put(
             wire.StateChange(
@@ -376,6 +363,10 @@ class Session:
 
     def _say_error(self, code: str, message: str) -> None:
         self.outbox.put(wire.Error(session=self.name, code=code, message=message))
+
+    def _is_drawing(self) -> bool:
+        """Whether a turn has the driver; in a pause the face rests."""
+        return any(t.is_drawing and not t.playback.is_paused for t in self._live_turns())
 
     def _live_turns(self) -> list[Turn]:
         return [turn for turn in (self._turn, self._draft) if turn is not None]
@@ -390,9 +381,3 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("session task failed", session=self.name, exc_info=error)
             self._say_error("internal", INTERNAL)
-
-
-def _first_ms(marks: dict[str, float]) -> dict[str, float]:
-    """What the visitor waited for, as far as it came."""
-    names = {"first_audio_ms": "first_audio_sent", "first_frame_ms": "first_frame_sent"}
-    return {key: round(1000 * marks[name], 1) for key, name in names.items() if name in marks}

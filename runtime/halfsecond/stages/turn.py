@@ -34,7 +34,7 @@ from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.playback import Playback
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.tts import TtsRequest
-from halfsecond.timeline import Now, Timeline, monotonic
+from halfsecond.timeline import Now, Span, Timeline, monotonic
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,10 @@ class Turn:
         self._seq = _Counters()
         self._held: list[tuple[wire.Header, bytes]] | None = []
         self._revealed = asyncio.Event()
+        self.is_revealed = False
+        self.is_heard = False
+        """Whether `question` is known."""
+        self._paused_s = 0.0
         self._task: asyncio.Task[Any] | None = None
         self.video_end_s = 0.0
         self.is_drawing = False
@@ -100,10 +104,42 @@ class Turn:
 
     def reveal(self) -> None:
         """The visitor has finished: sends what was made so far, and the rest as it comes."""
+        self.is_revealed = True
+        self._let_go()
+        self._revealed.set()
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether it was cancelled before anybody knew of it."""
+        return self.cancelled.is_set() and not self.is_revealed
+
+    def pause(self) -> None:
+        """Somebody may be speaking over the answer: nothing more is sent, and the client waits."""
+        if self.playback.is_paused or self.cancelled.is_set():
+            return
+        self._held = []
+        self.playback.pause()
+        self._paused_s = self.now()
+        if self.playback.has_started:
+            self.emit(wire.Pause(**self._envelope(self.playback.position_s)), b"")
+
+    def resume(self) -> None:
+        """It was nothing: goes on from where it stopped."""
+        if not self.playback.is_paused or self.cancelled.is_set():
+            return
+        if self.playback.has_started:
+            self.emit(wire.Resume(**self._envelope(self.playback.position_s)), b"")
+        self.playback.resume()
+        self._end_pause("resumed")
+        self._let_go()
+
+    def _end_pause(self, how: str) -> None:
+        self.timeline.spans.append(Span("pause", how, self._paused_s, self.now()))
+
+    def _let_go(self) -> None:
         held, self._held = self._held, None
         for header, payload in held or ():
             self._send(header, payload)
-        self._revealed.set()
 
     async def wait_revealed(self) -> None:
         """Returns once the turn is revealed, or will never be."""
@@ -111,13 +147,19 @@ class Turn:
 
     def cancel(self) -> None:
         """Stops every stage that works for this turn, and the task that runs it."""
+        if self.playback.is_paused and not self.cancelled.is_set():
+            self._end_pause("stopped")
         self.cancelled.set()
         self._revealed.set()
         if self._task is not None:
             self._task.cancel()
 
-    async def run(self, question: NDArray[np.float32] | str) -> wire.TurnEndReason:
+    async def run(
+        self, question: NDArray[np.float32] | str, *, on_heard: Callable[[], None]
+    ) -> wire.TurnEndReason:
         """Answers an utterance (16 kHz mono) or a typed question; returns when all was sent.
+
+        on_heard: called once `question` is known.
 
         Raises:
             HalfsecondError: a stage failed.
@@ -127,6 +169,8 @@ class Turn:
             return "interrupted"
         self.question = question if isinstance(question, str) else await self._hear(question)
         self.timeline.question = self.question
+        self.is_heard = True
+        on_heard()
         if not self.question:
             return "empty"
         tasks = [self._think(), self._speak()]

@@ -117,9 +117,23 @@ class Segmenter:
         self._speech: _Speech | None = None
 
     @property
+    def position(self) -> int:
+        """Just after the last window that was judged, in samples."""
+        return self._position
+
+    @property
     def is_speaking(self) -> bool:
         """Whether an utterance has started and not ended; pauses count as speaking."""
         return self._speech is not None and self._speech.is_started
+
+    def finish(self) -> None:
+        """Ends the utterance that is under way without a word: somebody else knows that it is over.
+
+        What follows is a new one, and does not begin before the speech of this one ended.
+        """
+        if self._speech is not None:
+            self._previous_end = max(self._previous_end, self._speech.last)
+            self._speech = None
 
     def push(self, probability: float) -> Iterator[SpeechEvent]:
         """The events of the next window. Take them all before the next call."""

@@ -1,0 +1,135 @@
+"""Speech over an answer: pause at once, stop when it proves to be speech, go on when it does not.
+
+Pure logic. It counts microphone samples and knows no clock, so a recording gives the same
+decisions at any pace. Words decide, not lengths: a cough can be longer than "stop".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from halfsecond.config import TurnConfig
+
+RATE_HZ = 16_000
+
+CHECK_AGAIN_S = 0.25
+"""More speech than was last listened to before it is worth listening again. Less takes a core from
+whatever else works; more finds words later."""
+
+Decision = Literal["none", "pause", "listen", "resume", "dismiss", "stop"]
+"""listen: find the words of the sound so far, and call `heard`. resume: go on, the sound is still
+judged. dismiss: it was nothing, go on. stop: drop the answer."""
+
+
+@dataclass
+class _Speech:
+    """The sound that is judged, positions in samples of the microphone."""
+
+    at_sample: int
+    paused_at: int
+    last_sample: int | None = None
+    """Where it stopped; None while it goes on."""
+    heard_to: int = 0
+    """Up to where its words are known."""
+    is_resumed: bool = False
+
+
+class BargeIn:
+    """Judges one sound after another that begins while an answer is played."""
+
+    def __init__(self, config: TurnConfig) -> None:
+        self._config = config
+        self._speech: _Speech | None = None
+        self._is_listening = False
+        self._backchannels = {_bare(words) for words in config.backchannels}
+        self._commands = {_bare(words) for words in config.stop_words}
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether a sound is being judged."""
+        return self._speech is not None
+
+    def reset(self) -> None:
+        """Forgets the sound: there is no answer that it could stop."""
+        self._speech = None
+        self._is_listening = False
+
+    def started(self, at_sample: int, now: int) -> Decision:
+        """A sound that the VAD takes for speech began at `at_sample`."""
+        self._speech = _Speech(at_sample, paused_at=now)
+        return "pause"
+
+    def went_on(self) -> None:
+        """It goes on after a short silence."""
+        if self._speech is not None:
+            self._speech.last_sample = None
+
+    def stopped(self, last_sample: int) -> None:
+        """A short silence follows it."""
+        if self._speech is not None:
+            self._speech.last_sample = last_sample
+
+    def decide(self, now: int) -> Decision:
+        """What to do when the microphone has come to sample `now`."""
+        speech = self._speech
+        if speech is None:
+            return "none"
+        end = now if speech.last_sample is None else speech.last_sample
+        length_s = (end - speech.at_sample) / RATE_HZ
+        if length_s >= self._config.interrupt_anyway_s:
+            return self._end("stop")
+        if self._wants_words(speech, end, length_s):
+            self._is_listening = True
+            return "listen"
+        is_known = speech.last_sample is not None and speech.heard_to >= end
+        if is_known and not self._is_listening:
+            return self._end("dismiss")
+        if not speech.is_resumed and (now - speech.paused_at) / RATE_HZ >= self._config.hold_s:
+            # It may still prove to be speech; until then nobody waits in silence.
+            speech.is_resumed = True
+            return "resume"
+        return "none"
+
+    def heard(self, text: str, to_sample: int) -> Decision:
+        """The words of the sound so far, up to `to_sample`."""
+        self._is_listening = False
+        speech = self._speech
+        if speech is None:
+            return "none"
+        speech.heard_to = max(speech.heard_to, to_sample)
+        length_s = (to_sample - speech.at_sample) / RATE_HZ
+        return self._end("stop") if self._is_meant(text, length_s) else "none"
+
+    def _wants_words(self, speech: _Speech, end: int, length_s: float) -> bool:
+        if self._is_listening or speech.heard_to >= end:
+            return False
+        if speech.last_sample is not None:
+            return True
+        unheard_s = (end - max(speech.heard_to, speech.at_sample)) / RATE_HZ
+        return length_s >= self._config.interrupt_s and unheard_s >= CHECK_AGAIN_S
+
+    def _is_meant(self, text: str, length_s: float) -> bool:
+        """Whether these words want the answer to stop."""
+        bare = _bare(text)
+        if not bare or bare in self._backchannels:
+            return False
+        words = bare.split()
+        if any(command in self._commands for command in (bare, words[0])):
+            return True
+        # Whisper makes words of a click too; what is said over an answer takes some time.
+        return length_s >= self._config.interrupt_s and not self._is_backchannel(words)
+
+    def _is_backchannel(self, words: list[str]) -> bool:
+        """Whether they are nothing but such words: "yeah, okay"."""
+        return all(word in self._backchannels for word in words)
+
+    def _end(self, decision: Decision) -> Decision:
+        self.reset()
+        return decision
+
+
+def _bare(text: str) -> str:
+    """Lower-case words with a space between them; hyphens part none ("mm-hm" is "mmhm")."""
+    return " ".join(re.findall(r"\w+", re.sub(r"[-'’]", "", text.lower())))
