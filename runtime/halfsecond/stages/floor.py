@@ -16,6 +16,7 @@ import structlog
 
 from halfsecond.config import TurnConfig
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.vad.loudness import SoundFell, SoundRose
 from halfsecond.models.vad.segmenter import (
     SpeechEnded,
     SpeechEvent,
@@ -61,8 +62,13 @@ class Answers(Protocol):
         """What was heard in the draft, once that is known."""
         ...
 
-    def begin_draft(self, utterance: Utterance) -> None:
-        """Runs ahead: makes a turn in secret."""
+    @property
+    def has_draft(self) -> bool:
+        """Whether a turn is being made in secret."""
+        ...
+
+    def begin_draft(self, utterance: Utterance, last_sample: int) -> None:
+        """Runs ahead: makes a turn in secret of an utterance whose last speech is that."""
         ...
 
     def drop_draft(self) -> None:
@@ -136,14 +142,16 @@ class Floor:
 
     # What the listener says.
 
-    def _on_event(self, event: SpeechEvent) -> None:
+    def _on_event(self, event: SpeechEvent | SoundFell | SoundRose) -> None:
         if isinstance(event, SpeechStarted):
             self._on_started(event)
             return
         utterance = self._utterance
         if utterance is None:
             return
-        if isinstance(event, SpeechPaused):
+        if isinstance(event, SoundFell | SoundRose):
+            self._on_loudness(utterance, event)
+        elif isinstance(event, SpeechPaused):
             self._on_paused(utterance, event.last_sample)
         elif isinstance(event, SpeechResumed):
             utterance.last_sample = None
@@ -166,6 +174,15 @@ class Floor:
         if self._config.can_interrupt and self._is_loud(event.at_sample):
             self._act(self._barge_in.started(event.at_sample, self._listener.judged_sample))
 
+    def _on_loudness(self, utterance: Utterance, event: SoundFell | SoundRose) -> None:
+        """Runs ahead at a fall of loudness, before the VAD has seen a pause."""
+        if utterance.last_sample is not None or self._answers.is_answering:
+            return
+        if isinstance(event, SoundRose):
+            self._answers.drop_draft()
+        elif self._config.is_speculative and self._config.is_eager:
+            self._answers.begin_draft(utterance, event.last_sample)
+
     def _continues(self, answered: Utterance, event: SpeechStarted) -> bool:
         """Whether the visitor only paused: what follows belongs to the question that was taken."""
         silence_s = (event.at_sample - (answered.last_sample or 0)) / RATE_HZ
@@ -180,8 +197,8 @@ class Floor:
         self._barge_in.stopped(last_sample)
         if not self._answers.is_answering:
             self._endpointing.paused(self._listener.since(utterance.from_sample))
-            if self._config.is_speculative:
-                self._answers.begin_draft(utterance)
+            if self._config.is_speculative and not self._answers.has_draft:
+                self._answers.begin_draft(utterance, last_sample)
 
     def _end(self, utterance: Utterance, last_sample: int) -> None:
         """The silence is long enough for everybody."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from halfsecond.audio import LiveResampler
 from halfsecond.config import TurnConfig, VadConfig
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.vad.loudness import Loudness, SoundFell, SoundRose
 from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig, SpeechEvent
 from halfsecond.stages.stage import Cancel, StageHandle
 from halfsecond.stages.vad import VadReply, VadRequest
@@ -57,6 +58,7 @@ class Listener:
                 max_utterance_s=turn.max_utterance_s,
             )
         )
+        self._loudness = Loudness()
         closing_s = turn.silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
         self._closing_silence = bytes(2 * channels * int(closing_s * rate_hz))
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
@@ -84,8 +86,8 @@ class Listener:
         """Whether nothing waits to be heard."""
         return self._blocks.empty()
 
-    async def hear(self) -> AsyncIterator[SpeechEvent]:
-        """Waits for the next block; gives what the segmenter says about it.
+    async def hear(self) -> AsyncIterator[SpeechEvent | SoundFell | SoundRose]:
+        """Waits for the next block; gives what its loudness and the segmenter say about it.
 
         At the end of the audio silence is heard at once, so that what is open ends.
 
@@ -97,6 +99,8 @@ class Listener:
         samples = self._resampler.push(self._closing_silence if pcm is None else pcm)
         self._keep(samples)
         self._arrivals.append((self._end_sample, self._now()))
+        for fall_or_rise in self._loudness.push(samples):
+            yield fall_or_rise
         pending = np.concatenate([self._pending, samples])
         whole = len(pending) // WINDOW_SAMPLES * WINDOW_SAMPLES
         self._pending = pending[whole:]

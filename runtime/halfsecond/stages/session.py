@@ -164,10 +164,13 @@ class Session:
     def draft_words(self) -> str | None:
         return self._draft.question if self._draft is not None and self._draft.is_heard else None
 
-    def begin_draft(self, utterance: Utterance) -> None:
+    @property
+    def has_draft(self) -> bool:
+        return self._draft is not None
+
+    def begin_draft(self, utterance: Utterance, last_sample: int) -> None:
         self.drop_draft()
         turn = self._new_turn()
-        last_sample = utterance.last_sample or self._listener.end_sample
         turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
         turn.timeline.mark("begun", self._now())
         self._draft = turn
@@ -181,7 +184,7 @@ class Session:
 
     def confirm(self, utterance: Utterance) -> None:
         if self._draft is None:
-            self.begin_draft(utterance)
+            self.begin_draft(utterance, utterance.last_sample or self._listener.judged_sample)
         draft, self._draft = self._draft, None
         if draft is not None:
             self._reveal(draft)
