@@ -24,7 +24,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     transcript: str
     language: str
-    kind: Literal["real", "synthetic", "noise", "silence"]
+    kind: Literal["real", "synthetic", "backchannel", "interruption", "noise", "silence"]
     origin: str
     licence: str
     last_speech_sample: int | None = None

@@ -51,21 +51,36 @@ def main() -> None:
 def make(made: dict[str, Any], kokoro: Path, rng: np.random.Generator) -> Samples:
     """The sound alone, at 16 kHz."""
     if "voice" not in made:
-        return cough(rng) if made["sound"] == "cough" else np.zeros(3 * RATE_HZ, np.float32)
+        make_sound = SOUNDS.get(made["sound"])
+        return np.zeros(3 * RATE_HZ, np.float32) if make_sound is None else make_sound(rng)
     parts: list[Samples] = []
     for text in made["text"].split(" [pause] "):
-        speak = espeak if made["voice"].startswith("espeak") else kokoro_speech
         parts += [np.zeros(round(made.get("pause_s", 0) * RATE_HZ), np.float32)] if parts else []
-        parts += [speak(text, made["voice"], kokoro)]
+        parts += [say(text, made, kokoro)]
     speech = np.concatenate(parts)
     loud = np.abs(speech) > 0.02
     return at_level(speech, SPEECH_DBFS, reference=speech[loud])
+
+
+def say(text: str, made: dict[str, Any], kokoro: Path) -> Samples:
+    """The text in the voice that is asked for."""
+    if "phonemes" in made:
+        return kokoro_sounds(made["phonemes"], made["voice"], kokoro)
+    speak = espeak if made["voice"].startswith("espeak") else kokoro_speech
+    return speak(text, made["voice"], kokoro)
 
 
 def kokoro_speech(text: str, voice: str, kokoro: Path) -> Samples:
     """One of Kokoro's speakers."""
     speaker = KokoroVoice(kokoro / "kokoro-v1.0.int8.onnx", kokoro / "voices" / f"{voice}.bin")
     speech = np.concatenate([chunk.samples for chunk in speaker.speak(text)])
+    return resample(speech, from_hz=SPEECH_RATE_HZ, to_hz=RATE_HZ)
+
+
+def kokoro_sounds(phonemes: str, voice: str, kokoro: Path) -> Samples:
+    """The same from phonemes, for what no dictionary holds."""
+    speaker = KokoroVoice(kokoro / "kokoro-v1.0.int8.onnx", kokoro / "voices" / f"{voice}.bin")
+    speech, _ = speaker._synthesize(phonemes, speed=1.0)
     return resample(speech, from_hz=SPEECH_RATE_HZ, to_hz=RATE_HZ)
 
 
@@ -80,19 +95,64 @@ def espeak(text: str, voice: str, _: Path) -> Samples:
 
 def cough(rng: np.random.Generator) -> Samples:
     """Two bursts of noise with a sharp onset and a throat's resonances: a synthetic cough."""
-    bursts: list[Samples] = []
-    for length_s, gain in ((0.28, 1.0), (0.35, 0.7)):
+    throat = ((550, 350), (1500, 350), (2700, 350))
+    return bursts(rng, ((0.28, 1.0), (0.35, 0.7)), gap_s=0.18, decay_s=0.09, resonances=throat)
+
+
+def long_cough(rng: np.random.Generator) -> Samples:
+    """A coughing fit."""
+    throat = ((650, 350), (1300, 350), (2500, 350))
+    lengths = ((0.3, 1.0), (0.25, 0.9), (0.4, 0.6))
+    return bursts(rng, lengths, gap_s=0.12, decay_s=0.1, resonances=throat)
+
+
+def click(rng: np.random.Generator) -> Samples:
+    """A switch."""
+    return bursts(rng, ((0.008, 1.0),), gap_s=0.1, decay_s=0.002, resonances=((3500, 1500),))
+
+
+def slam(rng: np.random.Generator) -> Samples:
+    """A door that falls shut, and rattles."""
+    wood = ((90, 60), (240, 90), (700, 200))
+    return bursts(rng, ((0.35, 1.0), (0.12, 0.3)), gap_s=0.03, decay_s=0.08, resonances=wood)
+
+
+def steps(rng: np.random.Generator) -> Samples:
+    """Somebody walks past."""
+    floor = ((180, 80), (900, 300), (2200, 600))
+    return bursts(rng, ((0.07, 0.6),) * 6, gap_s=0.4, decay_s=0.02, resonances=floor)
+
+
+def bursts(
+    rng: np.random.Generator,
+    lengths: tuple[tuple[float, float], ...],
+    *,
+    gap_s: float,
+    decay_s: float,
+    resonances: tuple[tuple[float, float], ...],
+) -> Samples:
+    """Decaying noise through resonances (hz, width): one burst for each (seconds, gain)."""
+    parts: list[Samples] = []
+    for length_s, gain in lengths:
         n = round(length_s * RATE_HZ)
-        envelope = np.minimum(1, np.arange(n) / 80) * np.exp(-np.arange(n) / (0.09 * RATE_HZ))
-        noise = rng.normal(size=n) * envelope * gain
-        spectrum = np.fft.rfft(noise)
+        envelope = np.minimum(1, np.arange(n) / 80) * np.exp(-np.arange(n) / (decay_s * RATE_HZ))
+        spectrum = np.fft.rfft(rng.normal(size=n) * envelope * gain)
         hz = np.fft.rfftfreq(n, 1 / RATE_HZ)
-        shape = sum(np.exp(-(((hz - peak) / 350) ** 2)) for peak in (550, 1500, 2700)) + 0.15
-        bursts += [np.fft.irfft(spectrum * shape, n).astype(np.float32)]
-        bursts += [np.zeros(round(0.18 * RATE_HZ), np.float32)]
-    both = np.concatenate(bursts)
-    loudest: Samples = both / np.abs(both).max() * np.float32(0.5)
+        shape = sum(np.exp(-(((hz - peak) / width) ** 2)) for peak, width in resonances) + 0.15
+        parts += [np.fft.irfft(spectrum * shape, n).astype(np.float32)]
+        parts += [np.zeros(round(gap_s * RATE_HZ), np.float32)]
+    whole = np.concatenate(parts)
+    loudest: Samples = whole / np.abs(whole).max() * np.float32(0.5)
     return loudest
+
+
+SOUNDS = {
+    "cough": cough,
+    "cough long": long_cough,
+    "click": click,
+    "slam": slam,
+    "steps": steps,
+}
 
 
 def with_room(sound: Samples, made: dict[str, Any], rng: np.random.Generator) -> Samples:

@@ -117,6 +117,13 @@ def test_a_growing_sound_is_listened_to_again_but_not_all_the_time() -> None:
     assert sound.what[-1] == "dismiss"
 
 
+def test_words_that_whisper_is_not_sure_of_stop_nothing_until_there_are_more() -> None:
+    barge_in = BargeIn(CONFIG)
+    barge_in.started(at(1.0), at(1.1))
+    assert barge_in.heard("Yes, I would", at(1.5), log_probability=-0.84) == "none"
+    assert barge_in.heard("Yes, I would like", at(2.1), log_probability=-0.84) == "stop"
+
+
 def test_without_an_answer_there_is_nothing_to_decide() -> None:
     barge_in = BargeIn(CONFIG)
     barge_in.stopped(at(2.0))

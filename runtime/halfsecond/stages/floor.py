@@ -16,6 +16,7 @@ import structlog
 
 from halfsecond.config import TurnConfig
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.vad.loudness import SoundFell, SoundRose
 from halfsecond.models.vad.segmenter import (
     SpeechEnded,
@@ -91,7 +92,7 @@ class Answers(Protocol):
         """Tells the client."""
         ...
 
-    async def words(self, utterance: Utterance, to_sample: int) -> str:
+    async def words(self, utterance: Utterance, to_sample: int) -> Transcript | None:
         """What was said in the newest stretch of speech, up to `to_sample`."""
         ...
 
@@ -259,12 +260,14 @@ class Floor:
 
     async def _find_words(self, utterance: Utterance, to_sample: int) -> None:
         try:
-            text = await self._answers.words(utterance, to_sample)
+            heard = await self._answers.words(utterance, to_sample)
         except HalfsecondError as error:
             log.error("cannot tell what was said over the answer", error=str(error))
-            text = ""
-        if utterance is self._utterance:
-            self._act(self._barge_in.heard(text, to_sample))
+            heard = None
+        if utterance is not self._utterance:
+            return
+        text, probability = (heard.text, heard.average_log_probability) if heard else ("", 0.0)
+        self._act(self._barge_in.heard(text, to_sample, log_probability=probability))
 
     def _catch_up(self, utterance: Utterance) -> None:
         """The utterance has become a question: does what it would have done by now."""

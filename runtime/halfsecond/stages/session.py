@@ -13,6 +13,7 @@ from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
 from halfsecond.metrics import METRICS
+from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.asr import AsrRequest
 from halfsecond.stages.endpointing import Endpointing
@@ -216,13 +217,14 @@ class Session:
         if is_speaking and self._turn is None:
             self._set_state("listening")
 
-    async def words(self, utterance: Utterance, to_sample: int) -> str:
+    async def words(self, utterance: Utterance, to_sample: int) -> Transcript | None:
         samples = self._listener.since(utterance.sound_from, to_sample)
-        request = AsrRequest(samples, self._language)
-        text = ""
-        async for transcript in self._engines.asr.run(request, Cancel()):
-            text = transcript.text
-        return text
+        heard: Transcript | None = None
+        async for transcript in self._engines.asr.run(
+            AsrRequest(samples, self._language), Cancel()
+        ):
+            heard = transcript
+        return heard
 
     # Turns.
 
