@@ -67,6 +67,8 @@ def convert_gguf_to_onnx_files(
         location=DATA_NAME,
         size_threshold=_EXTERNAL_BYTES,
     )
+    # The library closes its data to other users; a store may be shared by several.
+    (directory / DATA_NAME).chmod(0o644)
     return {**file.texts(DETAILS), "architecture": vars(architecture)}
 
 
