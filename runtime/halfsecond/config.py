@@ -113,7 +113,7 @@ class LlmConfig(Section, frozen=True, kw_only=True):
 
     kind: Literal["local", "openai", "function"] = "local"
     """A model on this machine, an OpenAI-compatible address, or a Python function of yours."""
-    model: str = "smollm2-135m-int8"
+    model: str = "smollm2-135m-onnx"
     """Catalog name (local), or the model's name at `base_url` (openai)."""
     threads: int = 1
     """More can be slower: measured 11 ms a token with 1 and 33 ms with 2 on two virtual cores."""

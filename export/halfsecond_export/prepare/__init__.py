@@ -6,7 +6,14 @@ libraries that a conversion needs (onnx, tflite, gguf, ctranslate2) are imported
 
 from __future__ import annotations
 
-from halfsecond_export.prepare.preparers import PREPARERS, convert_gguf
+from halfsecond_export.prepare.preparers import PREPARERS, convert_gguf, convert_gguf_to_onnx
 from halfsecond_export.prepare.request import MANIFEST_NAME, Preparer, PrepareRequest
 
-__all__ = ["MANIFEST_NAME", "PREPARERS", "PrepareRequest", "Preparer", "convert_gguf"]
+__all__ = [
+    "MANIFEST_NAME",
+    "PREPARERS",
+    "PrepareRequest",
+    "Preparer",
+    "convert_gguf",
+    "convert_gguf_to_onnx",
+]

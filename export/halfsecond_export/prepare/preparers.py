@@ -9,6 +9,7 @@ from typing import Any
 
 from halfsecond.errors import ConfigError
 from halfsecond_export.prepare.gguf_llm import convert_gguf_files
+from halfsecond_export.prepare.onnx_llm import convert_gguf_to_onnx_files
 from halfsecond_export.prepare.onnx_output import add_onnx_output
 from halfsecond_export.prepare.request import Preparer, PrepareRequest
 from halfsecond_export.prepare.tflite import convert_tflite
@@ -46,15 +47,26 @@ def _gguf_to_ctranslate2(request: PrepareRequest, directory: Path) -> Mapping[st
     return convert_gguf_files(path, directory, quantization=options.get("quantization", "int8"))
 
 
+def _gguf_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    """Option `quantization`: int8 (the default) or float32."""
+    options = request.checked_options("gguf-to-onnx", "quantization")
+    _, path = request.single_source("gguf-to-onnx")
+    return convert_gguf_to_onnx_files(
+        path, directory, quantization=options.get("quantization", "int8")
+    )
+
+
 _GGUF_TO_CTRANSLATE2 = Preparer(
     "gguf-to-ctranslate2", 2, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "jinja2", "tokenizers")
 )
+_GGUF_TO_ONNX = Preparer("gguf-to-onnx", 1, _gguf_to_onnx, ("gguf", "onnx", "tokenizers"))
 
 PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
     preparer.name: preparer
     for preparer in (
         Preparer("tflite-to-onnx", 1, _tflite_to_onnx, ("onnx", "tflite")),
         _GGUF_TO_CTRANSLATE2,
+        _GGUF_TO_ONNX,
         Preparer("add-onnx-output", 1, _add_onnx_output, ("onnx",)),
     )
 }
@@ -67,3 +79,12 @@ def convert_gguf(source: Path, target: Path, *, quantization: str = "int8") -> N
     """
     options = {"quantization": quantization}
     _GGUF_TO_CTRANSLATE2(PrepareRequest({source.name: source}, target, options))
+
+
+def convert_gguf_to_onnx(source: Path, target: Path, *, quantization: str = "int8") -> None:
+    """Leaves a directory of an ONNX model at `target`: complete, or not there at all.
+
+    Raises ModelMissingError, ModelCorruptError, UnsupportedModelError and ConfigError.
+    """
+    options = {"quantization": quantization}
+    _GGUF_TO_ONNX(PrepareRequest({source.name: source}, target, options))

@@ -5,20 +5,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, StageError
 from halfsecond.models.llm.answerer import Message, Sampling
-from halfsecond.models.llm.chat_template import read_chat
+from halfsecond.models.llm.chat_prompt import ChatPrompt
 from halfsecond.models.llm.detokenizer import StopText, StreamingDetokenizer
 
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "chat.json")
-
-# Two questions that share no first token: what their prompts have in common is what every
-# question's prompt begins with.
-_PROBES = ("A?", "7!")
 
 # CTranslate2 keeps the state of every static prompt until the generator is deleted (measured:
 # 3.2 GB after 200 prompts of 110 tokens). SmolLM2-135M takes 140 KB a token, so this is some
@@ -60,14 +55,8 @@ class CTranslate2Answerer:
                 )
         self._path = model_path
         self._device, self._compute_type, self._threads = device, compute_type, threads
-        self._template, self._end_tokens = read_chat(model_path / "chat.json")
+        self._prompt = ChatPrompt(model_path)
         self._stop = tuple(stop)
-        self._tokenizer = _open_tokenizer(model_path / "tokenizer.json")
-        self._control_tokens = [
-            token.content
-            for token in self._tokenizer.get_added_tokens_decoder().values()
-            if token.special
-        ]
         self._budget_tokens = prefix_cache_tokens
         self._prefixes: set[tuple[str, ...]] = set()
         self._generators: list[Any] = [self._open_generator()]
@@ -81,7 +70,7 @@ class CTranslate2Answerer:
 
     def prefill(self, messages: Sequence[Message]) -> None:
         """Takes `messages` in, up to where a question of the visitor begins."""
-        prefix = self._prefix_tokens(messages)
+        prefix = self._prompt.names(self._prompt.opening_ids(messages))
         if not prefix or prefix in self._prefixes or len(prefix) > self._budget_tokens:
             return
         if self.cached_tokens + len(prefix) > self._budget_tokens:
@@ -102,16 +91,16 @@ class CTranslate2Answerer:
         is_sampled = sampling.temperature > 0
         if is_sampled and sampling.seed is not None:
             self._reseed(sampling.seed)
-        tokens = self._tokens(self._template.render(self._harmless(messages)))
+        tokens = self._prompt.names(self._prompt.ids(messages))
         prefix = self._longest_prefix(tokens)
-        text = StreamingDetokenizer(self._tokenizer.decode)
+        text = StreamingDetokenizer(self._prompt.decode)
         stops = StopText(self._stop)
         steps = self._generate(prefix, list(tokens[len(prefix) :]), sampling, is_cancelled)
         with closing(steps):
             for step in steps:
                 if is_cancelled():
                     return
-                if step.token in self._end_tokens:
+                if step.token in self._prompt.end_tokens:
                     break
                 piece = stops.push(text.push(step.token_id))
                 if piece:
@@ -153,7 +142,7 @@ class CTranslate2Answerer:
             sampling_topp=1.0 if is_greedy else sampling.top_p,
             sampling_temperature=1.0 if is_greedy else sampling.temperature,
             repetition_penalty=sampling.repetition_penalty,
-            end_token=list(self._end_tokens) or None,
+            end_token=list(self._prompt.end_tokens) or None,
             static_prompt=list(prefix) or None,
             cache_static_prompt=bool(prefix),
             callback=lambda _step: is_cancelled(),
@@ -179,30 +168,6 @@ class CTranslate2Answerer:
         fitting = (p for p in self._prefixes if len(p) < len(tokens) and tokens[: len(p)] == p)
         return max(fitting, key=len, default=())
 
-    def _prefix_tokens(self, messages: Sequence[Message]) -> tuple[str, ...]:
-        first, second = (
-            self._tokens(self._template.render(self._harmless([*messages, Message("user", probe)])))
-            for probe in _PROBES
-        )
-        pairs = zip(first, second, strict=False)
-        return tuple(token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-    def _harmless(self, messages: Sequence[Message]) -> list[Message]:
-        """The messages without control tokens, so that no visitor can write another's turn."""
-
-        def without(content: str) -> str:
-            # Again and again: taking one away may put another together.
-            while (
-                found := next((t for t in self._control_tokens if t in content), None)
-            ) is not None:
-                content = content.replace(found, "")
-            return content
-
-        return [Message(message.role, without(message.content)) for message in messages]
-
-    def _tokens(self, text: str) -> tuple[str, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False).tokens)
-
     def _open_generator(self) -> Any:
         import ctranslate2
 
@@ -219,14 +184,3 @@ class CTranslate2Answerer:
                 f"{self._path} cannot be opened by CTranslate2 on {self._device} as "
                 f"{self._compute_type}: {error}; run `halfsecond models verify`"
             ) from error
-
-
-def _open_tokenizer(path: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception for what it cannot parse
-        raise ModelCorruptError(
-            f"{path} is no tokenizer: {error}; run `halfsecond models verify`"
-        ) from error

@@ -30,17 +30,23 @@ def open_answerer(
 ) -> Answerer:
     """Opens the answerer of this kind.
 
-    "local" takes `model_path` (a directory that `halfsecond models fetch` prepared), `device`,
-    `compute_type`, `threads` and `stop`, where answers end: speech has no paragraphs. "openai"
+    "local" takes `model_path` (a directory that `halfsecond models fetch` prepared, for ONNX
+    Runtime or for CTranslate2), `threads` and `stop`, where answers end: speech has no paragraphs;
+    `device` and `compute_type` are CTranslate2's. "openai"
     takes `base_url`, `model` and `api_key_env`. "function" takes `function`.
 
     Raises ConfigError for what is missing, ModelError for a model that cannot be loaded.
     """
     if kind == "local":
+        directory = _required(model_path, "llm.model")
+        if (directory / "model.onnx").exists():
+            from halfsecond.models.llm.onnx_llm import OnnxAnswerer
+
+            return OnnxAnswerer(directory, threads=threads, stop=stop)
         from halfsecond.models.llm.ctranslate2_llm import CTranslate2Answerer
 
         return CTranslate2Answerer(
-            _required(model_path, "llm.model"),
+            directory,
             device=device,
             compute_type=compute_type,
             threads=threads,
