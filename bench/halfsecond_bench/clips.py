@@ -79,3 +79,13 @@ def questions(clips: list[Clip], *, language: str = "en") -> list[Clip]:
 def real_speech(clips: list[Clip], *, language: str = "en") -> list[Clip]:
     """The clips of recorded people."""
     return [clip for clip in clips if clip.kind == "real" and clip.language == language]
+
+
+def interruptions(clips: list[Clip]) -> list[Clip]:
+    """The clips that stop an answer when they are said over it: commands, and questions."""
+    return [c for c in clips if c.kind == "interruption"] + questions(clips)
+
+
+def false_alarms(clips: list[Clip]) -> list[Clip]:
+    """The clips that must not: coughs, clicks, what listeners say."""
+    return [c for c in clips if c.kind in ("backchannel", "noise")]

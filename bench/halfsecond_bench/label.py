@@ -42,19 +42,32 @@ def threshold_dbfs(samples: NDArray[np.float32]) -> float:
     return max(floor, LOWEST_FLOOR_DBFS) + ABOVE_FLOOR_DB
 
 
+def first_speech_sample(samples: NDArray[np.float32]) -> int:
+    """The first sample of the speech of a clip of 16 kHz audio, by the same rule.
+
+    Raises:
+        AudioError: no window stands out of the noise floor.
+    """
+    return int(_loud_windows(samples)[0]) * WINDOW_SAMPLES
+
+
 def last_speech_sample(samples: NDArray[np.float32]) -> int:
     """The sample just after the last speech of a clip of 16 kHz audio.
 
     Raises:
         AudioError: no window stands out of the noise floor.
     """
+    return int(_loud_windows(samples)[-1] + 1) * WINDOW_SAMPLES
+
+
+def _loud_windows(samples: NDArray[np.float32]) -> NDArray[np.intp]:
     loud = np.flatnonzero(window_levels_dbfs(samples) >= threshold_dbfs(samples))
     if not loud.size:
         raise AudioError(
             f"no 10 ms window is {ABOVE_FLOOR_DB:.0f} dB above the noise floor; there is no speech "
             "to label, or the noise is as loud: label the clean recording instead"
         )
-    return int(loud[-1] + 1) * WINDOW_SAMPLES
+    return loud
 
 
 def plot(paths: list[Path], picture: Path) -> None:
