@@ -8,6 +8,7 @@ spoken and opened between two words, by Kokoro's phoneme times, at the quietest 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def label(
     threshold = LABEL_ROOM_DBFS + ABOVE_FLOOR_DB
     loud = np.flatnonzero(window_levels_dbfs(sound) >= threshold)
     pauses: list[Pause] = []
-    for before, after in zip(loud[:-1].tolist(), loud[1:].tolist(), strict=True):
+    for before, after in pairwise(loud.tolist()):
         start, end = (before + 1) * WINDOW_SAMPLES, after * WINDOW_SAMPLES
         if end - start >= LABELLED_S * RATE_HZ:
             pauses.append(Pause(start, end, _kind(start, end, asked, kinds)))
@@ -109,7 +110,7 @@ def _opened(order: Order, voice: Voice, phonemize: EnglishPhonemizer) -> list[Sa
         said = sum(map(is_spoken, phonemize(" ".join(order.parts[:count]))))
         cuts.append(_quietest(speech, round(phones[min(said, len(phones)) - 1].end_s * RATE_HZ)))
     cuts.append(len(speech))
-    pieces = [speech[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    pieces = [speech[a:b] for a, b in pairwise(cuts)]
     return [_bare(piece) for piece in pieces]
 
 
@@ -140,7 +141,7 @@ def _joined(
 def _faded(speech: Samples) -> Samples:
     """The same with 10 ms of fade at both ends, so that a cut does not click."""
     ramp = np.linspace(0, 1, min(WINDOW_SAMPLES, len(speech) // 2), dtype=np.float32)
-    faded = speech.copy()
+    faded: Samples = speech.copy()
     faded[: len(ramp)] *= ramp
     faded[len(faded) - len(ramp) :] *= ramp[::-1]
     return faded

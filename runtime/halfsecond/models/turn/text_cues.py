@@ -24,8 +24,8 @@ def _words(text: str) -> frozenset[str]:
 # Words after which English cannot stop, whatever came before.
 _NEVER_LAST = _words(
     "the a an my your our their and or but nor because if whether than although unless while "
-    "i we he they i'm i'd i'll i've we'd we'll we've we're you're they're he's she's what's where's who's "
-    "there's it's let's um uh er erm hmm very every any another whose mr mrs mister i'd"
+    "i we he they i'm i'd i'll i've we'd we'll we've we're you're they're he's she's what's "
+    "where's who's there's it's let's um uh er erm hmm very every any another whose mr mrs mister"
 )
 # Prepositions: last in "what is it for?", so no sign once a question word has been said.
 _PREPOSITIONS = _words(
@@ -40,7 +40,6 @@ _PRONOUNS = _words("i you he she it we they this that there these those")
 _QUESTION_WORDS = _words("what where when which who whom whose why how what's where's who's how's")
 _SUBORDINATE = _words("if because since although though unless before after once while until")
 _SUBJECTS = _PRONOUNS | _words("the my our your a an his her their")
-_FILLERS_ALONE = _words("well so okay and but um uh")
 
 
 def reading(text: str, *, language: str | None = "en") -> Reading:
