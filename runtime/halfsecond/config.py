@@ -53,9 +53,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
 class TurnConfig(Section, frozen=True, kw_only=True):
     """When the visitor has finished, and when an answer stops."""
 
-    silence_s: float = 0.3
-    """Silence that ends a turn. Shorter answers sooner and cuts more people off."""
-    pause_s: float = 0.1
+    pause_s: float = 0.09
     """Silence after which the answer is begun in secret, if `is_speculative`."""
     is_speculative: bool = True
     """Whether the chain runs ahead during the silence that ends a turn. Costs watts only."""
@@ -95,6 +93,42 @@ class VadConfig(Section, frozen=True, kw_only=True):
     """Speech probability that begins speech."""
     offset: float = 0.35
     """Speech probability below which a window counts as silence."""
+
+
+class EndpointConfig(Section, frozen=True, kw_only=True):
+    """How much silence ends a turn. All silences count from the last speech."""
+
+    mode: Literal["smart", "silence"] = "smart"
+    """`smart` waits as long as sound and words ask for; `silence` waits `silence_s` after anything:
+    for languages and boxes without the model."""
+    model: str = "smart-turn"
+    """Catalog name of what tells finished turns from pauses by their sound."""
+    silence_s: float = 0.5
+    """Mode `silence`: the silence that ends a turn. Shorter answers sooner and cuts more people
+    off."""
+    complete_silence_s: float = 0.2
+    """After what sounds and reads complete. Below 0.2 s nothing is gained: the first sound of an
+    answer takes longer to make."""
+    unsure_silence_s: float = 0.45
+    """When the signs disagree, or none is known yet."""
+    incomplete_silence_s: float = 1.2
+    """After "where is the" or "um": the longest wait, and what a wrong sign costs a visitor."""
+    complete_above: float = 0.79
+    """Probability of an end from which a turn counts as complete. Lower answers more visitors
+    early, and cuts more of them off."""
+    incomplete_below: float = 0.19
+    """Probability of an end below which it counts as incomplete. Higher makes more visitors wait
+    for `incomplete_silence_s`."""
+
+    @property
+    def shortest_silence_s(self) -> float:
+        """The least silence after which a turn may end."""
+        return self.silence_s if self.mode == "silence" else self.complete_silence_s
+
+    @property
+    def longest_silence_s(self) -> float:
+        """The silence after which it ends whatever was said."""
+        return self.silence_s if self.mode == "silence" else self.incomplete_silence_s
 
 
 class AsrConfig(Section, frozen=True, kw_only=True):
@@ -200,6 +234,8 @@ class StagesConfig(Section, frozen=True, kw_only=True):
 
     vad: str = "local"
     """Voice activity."""
+    endpoint: str = "local"
+    """Whether a turn is over, by its sound."""
     asr: str = "local"
     """Speech recognition."""
     llm: str = "local"
@@ -236,6 +272,7 @@ class Config(Section, frozen=True, kw_only=True):
     server: ServerConfig = ServerConfig()
     turn: TurnConfig = TurnConfig()
     vad: VadConfig = VadConfig()
+    endpoint: EndpointConfig = EndpointConfig()
     asr: AsrConfig = AsrConfig()
     llm: LlmConfig = LlmConfig()
     persona: PersonaConfig = PersonaConfig()
@@ -269,11 +306,13 @@ def load(path: Path | None) -> Config:
 def parse(table: dict[str, Any], *, source: str = "the config") -> Config:
     """The config that a parsed TOML table describes; raises ConfigError as `load`."""
     _refuse_unknown_keys(table, Config, where="", source=source)
+    from halfsecond.config_limits import check_ranges  # which wants `Config` itself
+
     try:
         config = msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_plain(str(error))}") from error
-    _check_ranges(config, source)
+    check_ranges(config, source)
     return config
 
 
@@ -297,40 +336,6 @@ def _refuse_unknown_keys(
             and isinstance(value, dict)
         ):
             _refuse_unknown_keys(value, inner, where=key, source=source)
-
-
-def _check_ranges(config: Config, source: str) -> None:
-    limits: tuple[tuple[str, float, float, float], ...] = (
-        ("server.max_sessions", config.server.max_sessions, 1, 256),
-        ("server.session_timeout_s", config.server.session_timeout_s, 1, 3600),
-        ("turn.silence_s", config.turn.silence_s, 0.06, 5),
-        ("turn.pause_s", config.turn.pause_s, 0.03, config.turn.silence_s),
-        ("turn.min_speech_s", config.turn.min_speech_s, 0.03, 2),
-        ("turn.interrupt_s", config.turn.interrupt_s, config.turn.min_speech_s, 5),
-        ("turn.hold_s", config.turn.hold_s, 0.1, 5),
-        ("turn.interrupt_anyway_s", config.turn.interrupt_anyway_s, config.turn.interrupt_s, 60),
-        ("turn.interrupt_dbfs", config.turn.interrupt_dbfs, -90, 0),
-        ("turn.reopen_s", config.turn.reopen_s, 0, 5),
-        ("turn.max_utterance_s", config.turn.max_utterance_s, 1, 29),
-        ("vad.onset", config.vad.onset, 0.01, 0.99),
-        ("vad.offset", config.vad.offset, 0.01, config.vad.onset),
-        ("asr.threads", config.asr.threads, 1, 64),
-        ("asr.margin_s", config.asr.margin_s, 0.1, 30),
-        ("llm.threads", config.llm.threads, 1, 64),
-        ("llm.temperature", config.llm.temperature, 0, 2),
-        ("llm.top_p", config.llm.top_p, 0.01, 1),
-        ("llm.max_tokens", config.llm.max_tokens, 1, 4096),
-        ("tts.speed", config.tts.speed, 0.5, 2),
-        ("face.fps", config.face.fps, 5, 60),
-        ("face.idle_fps", config.face.idle_fps, 0, config.face.fps),
-        ("face.width", config.face.width, 128, 2160),
-        ("face.height", config.face.height, 128, 2160),
-        ("face.jpeg_quality", config.face.jpeg_quality, 30, 100),
-        ("log.metrics_port", config.log.metrics_port, 0, 65535),
-    )
-    for key, value, low, high in limits:
-        if not low <= value <= high:
-            raise ConfigError(f"{source}: `{key}` is {value}; it must lie in {low} to {high}")
 
 
 def _with_absolute_paths(config: Config, folder: Path) -> Config:

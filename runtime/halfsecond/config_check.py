@@ -36,6 +36,8 @@ def _check_models(config: Config) -> None:
     """Every model is in the catalog, and of the stage that it is given to."""
     catalog = open_store(config).catalog
     named = {"vad": config.vad.model, "asr": config.asr.model, "tts": config.tts.model}
+    if config.endpoint.mode == "smart":
+        named["endpoint"] = config.endpoint.model
     if config.llm.kind == "local":
         named["llm"] = config.llm.model
     for stage, name in named.items():

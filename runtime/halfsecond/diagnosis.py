@@ -154,6 +154,9 @@ def _models(config: Config) -> Iterator[Finding]:
         if stage == "llm" and config.llm.kind != "local":
             yield Finding("llm", "ok", f"{config.llm.kind}: {config.llm.model}")
             continue
+        if stage == "endpoint" and config.endpoint.mode == "silence":
+            yield Finding("endpoint", "ok", f"{config.endpoint.silence_s:g} s of silence")
+            continue
         try:
             yield Finding(stage, "ok", f"{name} in {store.path(name)}")
         except HalfsecondError as error:

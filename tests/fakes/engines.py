@@ -154,6 +154,7 @@ class FakeEngines:
     def handles(self) -> Engines:
         return Engines(
             vad=LocalStage(self.vad),
+            endpoint=None,
             asr=LocalStage(self.asr),
             llm=LocalStage(self.llm),
             tts=LocalStage(self.tts),

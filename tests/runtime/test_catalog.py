@@ -106,7 +106,7 @@ def test_names_and_profiles_expand_to_each_model_once() -> None:
     assert SHIPPED.expand(["hibari", "cpu-en", "hibari"])[:3] == [
         "hibari",
         "silero-vad",
-        "whisper-tiny.en",
+        "smart-turn",
     ]
     assert len(SHIPPED.expand(["cpu-en", "all-tests"])) == 9
 

@@ -13,7 +13,7 @@ from fakes.engines import FakeEngines
 from halfsecond import audio
 from halfsecond.bus.server import Server
 from halfsecond.client import Client
-from halfsecond.config import AsrConfig, Config, FaceConfig, LlmConfig, TtsConfig
+from halfsecond.config import AsrConfig, Config, EndpointConfig, FaceConfig, LlmConfig, TtsConfig
 from halfsecond.conversation import Visitor
 from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.llm.persona import Persona
@@ -32,6 +32,7 @@ pytestmark = [
 
 CONFIG = Config(
     language="zh",
+    endpoint=EndpointConfig(mode="silence"),
     asr=AsrConfig(model="whisper-base"),
     llm=LlmConfig(kind="function", function="chinese_brain:answer"),
     tts=TtsConfig(model="kokoro", voice="zf_xiaoxiao", threads=2),
@@ -58,6 +59,7 @@ async def test_a_chinese_question_gets_a_chinese_answer(
     whisper_dir = model_dir("whisper-base")
     engines = Engines(
         vad=LocalStage(VadStage(model_dir("silero-vad") / "silero_vad.onnx")),
+        endpoint=None,
         asr=LocalStage(AsrStage(whisper_dir, threads=2, margin_s=1.0)),
         llm=LocalStage(LlmStage(lambda: open_answerer(CONFIG.llm, None), label="function")),
         tts=LocalStage(

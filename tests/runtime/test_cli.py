@@ -38,7 +38,7 @@ def test_an_unknown_config_key_is_an_error_that_lists_the_valid_ones(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[turn]\nsilence_s = 99\n", "`turn.silence_s` is 99.0; it must lie in 0.06 to 5"),
+        ("[endpoint]\nsilence_s = 99\n", "`endpoint.silence_s` is 99.0; it must lie in 0.06 to 5"),
         ('[asr]\nthreads = "two"\n', "Expected `int`, got `str`"),
         ('[face]\ndriver = "video"\n', "face.driver"),
         ("[asr\n", "is not TOML"),
@@ -88,7 +88,7 @@ def test_the_server_refuses_an_open_address_without_keys(tmp_path: Path) -> None
 def test_an_unknown_stage_is_named_with_the_valid_ones() -> None:
     result = run("serve", "--stage", "ears", "--bind", "ipc:///tmp/x.ipc")
     assert result.returncode == 2
-    assert "vad, asr, llm, tts, lipsync" in result.stderr
+    assert "vad, endpoint, asr, llm, tts, lipsync" in result.stderr
 
 
 @pytest.mark.models

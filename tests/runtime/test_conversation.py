@@ -99,7 +99,7 @@ async def test_an_answer_begun_in_a_pause_is_dropped_when_the_visitor_goes_on(
 
 async def test_nothing_is_sent_before_the_turn_is_confirmed(run_server: RunServer) -> None:
     config = msgspec.structs.replace(
-        QUICK, turn=msgspec.structs.replace(QUICK.turn, silence_s=0.5, pause_s=0.1)
+        QUICK, endpoint=msgspec.structs.replace(QUICK.endpoint, silence_s=0.5)
     )
     async with run_server(config) as running, visiting(running) as visitor:
         exchange = await visitor.say(speech(0.5))
@@ -113,8 +113,9 @@ async def test_nothing_is_sent_before_the_turn_is_confirmed(run_server: RunServe
 
 
 async def test_without_speculation_the_chain_waits_for_the_silence(run_server: RunServer) -> None:
-    turn = msgspec.structs.replace(QUICK.turn, is_speculative=False, silence_s=0.4)
-    config = msgspec.structs.replace(QUICK, turn=turn)
+    turn = msgspec.structs.replace(QUICK.turn, is_speculative=False)
+    endpoint = msgspec.structs.replace(QUICK.endpoint, silence_s=0.4)
+    config = msgspec.structs.replace(QUICK, turn=turn, endpoint=endpoint)
     async with run_server(config) as running, visiting(running) as visitor:
         exchange = await visitor.say(speech(0.5))
     marks = exchange.timeline().relative().marks

@@ -57,6 +57,7 @@ async def test_a_face_at_an_address_speaks_and_without_it_the_answer_is_heard(
     local = fakes.handles()
     engines = Engines(
         vad=local.vad,
+        endpoint=None,
         asr=local.asr,
         llm=local.llm,
         tts=LocalStage(voice),

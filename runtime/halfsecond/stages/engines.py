@@ -16,6 +16,7 @@ from halfsecond.models.llm.answerer import Sampling
 from halfsecond.models.tts.voice import SpeechChunk
 from halfsecond.stages import openers
 from halfsecond.stages.asr import AsrRequest, AsrStage
+from halfsecond.stages.endpoint import EndpointReply, EndpointRequest, EndpointStage
 from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage, Picture
 from halfsecond.stages.llm import LlmReply, LlmRequest, LlmStage
 from halfsecond.stages.local import LocalStage
@@ -25,21 +26,24 @@ from halfsecond.stages.tts import TtsRequest, TtsStage
 from halfsecond.stages.vad import VadReply, VadRequest, VadStage
 from halfsecond.store import Store
 
-STAGES = ("vad", "asr", "llm", "tts", "lipsync")
+STAGES = ("vad", "endpoint", "asr", "llm", "tts", "lipsync")
 
 
 @dataclass(frozen=True)
 class Engines:
-    """One handle per stage."""
+    """One handle per stage that the config wants."""
 
     vad: StageHandle[VadRequest, VadReply]
+    endpoint: StageHandle[EndpointRequest, EndpointReply] | None
+    """None where plain silence ends turns."""
     asr: StageHandle[AsrRequest, Transcript]
     llm: StageHandle[LlmRequest, LlmReply]
     tts: StageHandle[TtsRequest, SpeechChunk]
     lipsync: StageHandle[LipSyncRequest, Picture]
 
     def __iter__(self) -> Iterator[StageHandle[Any, Any]]:
-        return iter((self.vad, self.asr, self.llm, self.tts, self.lipsync))
+        stages = (self.vad, self.endpoint, self.asr, self.llm, self.tts, self.lipsync)
+        return iter([stage for stage in stages if stage is not None])
 
     async def open(self) -> None:
         """Opens all at once; each loads on its own thread."""
@@ -64,6 +68,9 @@ def build_engines(config: Config, store: Store, *, keys: ClientKeys | None = Non
     """
     handles: dict[str, Any] = {}
     for name in STAGES:
+        if name == "endpoint" and config.endpoint.mode == "silence":
+            handles[name] = None
+            continue
         address: str = getattr(config.stages, name)
         if address == "local":
             handles[name] = LocalStage(build_stage(name, config, store))
@@ -74,7 +81,8 @@ def build_engines(config: Config, store: Store, *, keys: ClientKeys | None = Non
 
 
 _TYPES: dict[str, Any] = {
-    stage.name: stage for stage in (VadStage, AsrStage, LlmStage, TtsStage, LipSyncStage)
+    stage.name: stage
+    for stage in (VadStage, EndpointStage, AsrStage, LlmStage, TtsStage, LipSyncStage)
 }
 
 
@@ -86,6 +94,7 @@ def build_stage(name: str, config: Config, store: Store) -> Stage[Any, Any]:
     """
     build = {
         "vad": _build_vad,
+        "endpoint": _build_endpoint,
         "asr": _build_asr,
         "llm": _build_llm,
         "tts": _build_tts,
@@ -96,6 +105,10 @@ def build_stage(name: str, config: Config, store: Store) -> Stage[Any, Any]:
 
 def _build_vad(config: Config, store: Store) -> Stage[Any, Any]:
     return VadStage(store.path(config.vad.model) / "silero_vad.onnx")
+
+
+def _build_endpoint(config: Config, store: Store) -> Stage[Any, Any]:
+    return EndpointStage(store.path(config.endpoint.model) / "smart-turn-v3.2-cpu.onnx")
 
 
 def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:

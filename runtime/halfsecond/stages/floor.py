@@ -229,7 +229,7 @@ class Floor:
         if utterance is None or utterance.last_sample is None or self._answers.is_answering:
             return
         silence_s = (self._listener.judged_sample - utterance.last_sample) / RATE_HZ
-        if self._endpointing.is_over(silence_s, self._answers.draft_words):
+        if silence_s >= self._endpointing.required_silence_s(self._answers.draft_words):
             self._listener.end_utterance()
             self._end(utterance, utterance.last_sample)
 

@@ -39,6 +39,7 @@ class Listener:
         vad: StageHandle[VadRequest, VadReply],
         *,
         turn: TurnConfig,
+        longest_silence_s: float,
         thresholds: VadConfig,
         rate_hz: int,
         channels: int,
@@ -54,12 +55,12 @@ class Listener:
                 off_probability=thresholds.offset,
                 min_speech_s=turn.min_speech_s,
                 pause_s=turn.pause_s,
-                silence_s=turn.silence_s,
+                silence_s=longest_silence_s,
                 max_utterance_s=turn.max_utterance_s,
             )
         )
         self._loudness = Loudness()
-        closing_s = turn.silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
+        closing_s = longest_silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
         self._closing_silence = bytes(2 * channels * int(closing_s * rate_hz))
         self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
         self._waiting_bytes = 0

@@ -71,6 +71,7 @@ class Session:
             name,
             engines.vad,
             turn=config.turn,
+            longest_silence_s=config.endpoint.longest_silence_s,
             thresholds=config.vad,
             rate_hz=hello.audio_rate_hz,
             channels=hello.audio_channels,
@@ -79,7 +80,13 @@ class Session:
         self._floor = Floor(
             self,
             self._listener,
-            Endpointing(config.turn, start=self._start),
+            Endpointing(
+                config.endpoint,
+                engines.endpoint,
+                language=self._language,
+                start=self._start,
+                on_verdict=lambda: self._floor.look(),
+            ),
             config.turn,
             start=self._start,
         )
