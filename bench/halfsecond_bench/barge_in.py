@@ -194,7 +194,7 @@ def _ms(at_s: float | None, since_s: float) -> float | None:
 
 
 def report(trials: Sequence[Trial], interruptions: set[str]) -> BargeInReport:
-    """The figures of all trials; an answer that had ended before the sound was not stopped by it."""
+    """The figures of all trials. No sound stops an answer that had ended before it."""
     meant = [trial for trial in trials if trial.clip in interruptions]
     alarms = [trial for trial in trials if trial.clip not in interruptions]
     abandoned = [trial.clip for trial in alarms if trial.abandon_ms is not None]
