@@ -132,7 +132,7 @@ async def _trial(
 
 
 class _Inbox:
-    """A client's events, to be waited for with a limit."""
+    """What a client is told and hears, to be waited for with a limit; pictures are left out."""
 
     def __init__(self, client: Client) -> None:
         self._queue: asyncio.Queue[Received | Disconnected] = asyncio.Queue()
@@ -140,7 +140,8 @@ class _Inbox:
 
     async def _read(self, client: Client) -> None:
         async for event in client.events():
-            self._queue.put_nowait(event)
+            if isinstance(event, Disconnected) or not isinstance(event.message, wire.Video):
+                self._queue.put_nowait(event)
 
     async def next(self, *, timeout_s: float) -> Received | None:
         """The next event; None when none came in time."""
