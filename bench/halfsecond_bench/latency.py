@@ -60,7 +60,7 @@ class TurnFigures(msgspec.Struct, frozen=True, kw_only=True):
     av_offset_ms: float | None = None
 
 
-class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
+class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="latency"):
     """The result of `bench latency`; docs/latency.md says what each figure means."""
 
     turns: int

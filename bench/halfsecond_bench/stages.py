@@ -59,7 +59,7 @@ class AsrFigures(msgspec.Struct, frozen=True):
     clips: list[Words]
 
 
-class StagesReport(msgspec.Struct, frozen=True, kw_only=True):
+class StagesReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stages"):
     """The result of `bench stages`."""
 
     device: str

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from scipy.stats import hypergeom
 
 VERSIONS_OF = (
     "halfsecond", "numpy", "onnxruntime", "ctranslate2", "tokenizers", "hibari-tts",
@@ -48,10 +49,21 @@ def wilson_interval(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return (max(0.0, centre - half), min(1.0, centre + half))
 
 
+def chance_of_rise(hits_before: int, n_before: int, hits_after: int, n_after: int) -> float:
+    """How likely so many hits or more are when the rate did not rise (Fisher's exact test)."""
+    hits, n = hits_before + hits_after, n_before + n_after
+    return float(hypergeom.sf(hits_after - 1, n, hits, n_after))
+
+
 def device() -> str:
     """The machine in words: processor, cores that this process may use, memory."""
     cores = len(os.sched_getaffinity(0))
     return f"{_processor()}, {cores} cores, {_memory_gib():.0f} GiB, {platform.system()}"
+
+
+def device_class(description: str) -> str:
+    """What `device` says without the memory, which does not change how fast a turn is."""
+    return ", ".join(part for part in description.split(", ") if not part.endswith(" GiB"))
 
 
 def _processor() -> str:

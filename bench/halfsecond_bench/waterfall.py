@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halfsecond.timeline import Span, Timeline
+from halfsecond_bench.blame import largest_part
+from halfsecond_bench.pages.document import document, paragraph, section, table
+from halfsecond_bench.pages.one_turn import waterfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,10 +36,9 @@ LEAST_SHOWN_S = 0.4
 def write(timeline: Timeline, path: Path) -> list[Path]:
     """Writes `path`.png and `path`.html; returns them."""
     turn = timeline.relative()
-    figure = draw(turn)
     png, page = path.with_suffix(".png"), path.with_suffix(".html")
-    figure.savefig(png, dpi=130)
-    page.write_text(_page(turn, figure), encoding="utf-8")
+    draw(turn).savefig(png, dpi=130)
+    page.write_text(_page(turn), encoding="utf-8")
     return [png, page]
 
 
@@ -114,53 +115,27 @@ def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _page(turn: Timeline, figure: Figure) -> str:
-    rows = "".join(
-        f"<tr><td>{html.escape(s.stage)}</td><td>{html.escape(s.detail)}</td>"
-        f"<td>{1000 * s.start_s:.1f}</td><td>{1000 * (s.end_s - s.start_s):.1f}</td></tr>"
+def _page(turn: Timeline) -> str:
+    """The turn as a page: what it waited for, then every moment and every span."""
+    spans = [
+        (s.stage, s.detail, f"{1000 * s.start_s:.1f}", f"{1000 * (s.end_s - s.start_s):.1f}")
         for s in sorted(turn.spans, key=lambda s: s.start_s)
-    )
-    marks = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{1000 * at_s:.1f}</td></tr>"
+    ]
+    marks = [
+        (name, f"{1000 * at_s:.1f}")
         for name, at_s in sorted(turn.marks.items(), key=lambda pair: pair[1])
+    ]
+    return document(
+        "halfsecond: one turn",
+        "".join(
+            (
+                paragraph("halfsecond · one turn", kind="note"),
+                f"<h1>{html.escape(turn.question or 'A typed question')}</h1>",
+                paragraph(turn.answer, kind="lead"),
+                waterfall(turn),
+                paragraph(largest_part(turn)),
+                section("Moments", table(("moment", "ms after the last word"), marks, numbers=1)),
+                section("Stages", table(("stage", "what", "start, ms", "ms"), spans, numbers=2)),
+            )
+        ),
     )
-    return PAGE.format(
-        style=STYLE,
-        question=html.escape(turn.question or "a typed question"),
-        answer=html.escape(turn.answer),
-        svg=svg(figure),
-        marks=marks,
-        rows=rows,
-    )
-
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #222; }
-svg { width: 100%; height: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #ddd; }
-td:nth-last-child(-n+2):not(:first-child) { font-variant-numeric: tabular-nums; }
-"""
-"""Style of every page that the harness writes."""
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>halfsecond: one turn</title>
-<style>{style}</style>
-<h1>One turn</h1>
-<p><b>Heard:</b> {question}<br><b>Answered:</b> {answer}</p>
-{svg}
-<h2>Moments</h2>
-<table><tr><th>moment<th>ms after the last speech sample</tr>{marks}</table>
-<h2>Stages</h2>
-<table><tr><th>stage<th>what<th>start, ms<th>length, ms</tr>{rows}</table>
-</html>
-"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
+from halfsecond_bench.statistics import device, distribution, versions
 from halfsecond_bench.wav2lip_file import random_inputs, write_wav2lip
 from halfsecond_bench.wav2lip_int8 import write_int8
 
 NEEDED_FPS = 25
-_PACKAGES = ("halfsecond", "numpy", "onnx", "onnxruntime")
 
 
 @dataclass
@@ -42,7 +42,7 @@ class _Case:
             "precision": self.precision,
             "threads": self.threads,
             "batch": self.batch,
-            "frame_ms": spread(self.frame_ms),
+            "frame_ms": msgspec.to_builtins(distribution(self.frame_ms)),
             "fps": round(1000.0 / median, 1),
         }
 
@@ -79,22 +79,11 @@ def measure(
             if round_number == 0:
                 case.frame_ms.clear()
     return {
-        "device": {"cpu": _cpu_name(), "machine": platform.machine(), "system": platform.system()},
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "device": device(),
+        "versions": versions() | {"onnx": version("onnx")},
         "needed_fps": NEEDED_FPS,
         "cases": [case.report() for case in cases],
         "speedup": _speedups(cases),
-    }
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """{p50, p95, max, n} of measured values."""
-    p50, p95 = np.percentile(values, [50, 95])
-    return {
-        "p50": round(float(p50), 2),
-        "p95": round(float(p95), 2),
-        "max": round(max(values), 2),
-        "n": len(values),
     }
 
 
@@ -122,13 +111,3 @@ def _speedups(cases: list[_Case]) -> list[dict[str, Any]]:
         for case in cases
         if case.precision != cases[0].precision
     ]
-
-
-def _cpu_name() -> str:
-    """The processor's name and its number of cores that this process sees."""
-    import os
-
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"

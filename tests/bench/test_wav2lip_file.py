@@ -127,4 +127,4 @@ def test_speed_is_reported_per_precision_threads_and_batch(small: Path, tmp_path
     assert report["cases"][1]["frame_ms"] == {"p50": 10.0, "p95": 10.0, "max": 10.0, "n": 3}
     assert report["cases"][1]["fps"] == 100.0
     assert [s["times"] for s in report["speedup"]] == [1.0, 1.0]
-    assert report["versions"]["onnxruntime"] and report["device"]["cpu"]
+    assert report["versions"]["onnxruntime"] and "cores" in report["device"]

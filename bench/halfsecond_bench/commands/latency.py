@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 from rich.progress import Progress
 
 from halfsecond.cli.options import ConfigFile
@@ -17,6 +18,7 @@ from halfsecond.stages.engines import open_store
 from halfsecond_bench.clips import default_folder, load_clips, questions
 from halfsecond_bench.commands.options import (
     ClipsFolder,
+    HistoryFolder,
     HtmlFile,
     JsonFile,
     console,
@@ -24,8 +26,11 @@ from halfsecond_bench.commands.options import (
     server_toml,
     thread_counts,
     write_json,
+    write_page,
+    write_record,
 )
 from halfsecond_bench.latency import LatencyReport, measure
+from halfsecond_bench.results import result_of
 from halfsecond_bench.statistics import Distribution
 from halfsecond_bench.tables import distributions_table
 
@@ -36,19 +41,24 @@ def latency(
     clips: ClipsFolder = None,
     json: JsonFile = None,
     html: HtmlFile = None,
+    history: HistoryFolder = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Add the result to the history, in compact form.")
+    ] = False,
 ) -> None:
     """Ask recorded questions at real-time pace, and measure the wait for each answer."""
     report = run(turns=turns, config=config, clips=clips)
     _print(report)
     write_json(json, report)
-    if html is not None:
-        from halfsecond_bench.latency_page import write_page
+    measured = result_of(report)
+    if record:
+        write_record(measured, history)
+    write_page(html, measured, history)
 
-        html.write_text(write_page(report), encoding="utf-8")
-        console.print(f"wrote {html}")
 
-
-def run(*, turns: int, config: Path | None, clips: Path | None) -> LatencyReport:
+def run(
+    *, turns: int, config: Path | None, clips: Path | None, console: Console = console
+) -> LatencyReport:
     """The measurement with its progress bar."""
     settings = load(config)
     asked = questions(load_clips(clips or default_folder()), language=settings.language)

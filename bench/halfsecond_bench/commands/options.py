@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,46 @@ from rich.console import Console
 
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
+from halfsecond_bench.history import Entry, read_history, record, with_current
+from halfsecond_bench.pages.latency import latency_page
+from halfsecond_bench.results import Result
 
 console = Console(highlight=False)
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write a page here.")]
+HistoryFolder = Annotated[
+    Path | None, typer.Option("--history", help="Folder of earlier results, for the trend.")
+]
 ClipsFolder = Annotated[Path | None, typer.Option(help="Folder with clips.toml.")]
 
 
-def write_json(path: Path | None, report: object) -> None:
+def write_json(path: Path | None, report: object, *, console: Console = console) -> None:
     """Writes a report as indented JSON, where a path was given, and says so."""
     if path is not None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
         console.print(f"wrote {path}")
+
+
+def write_page(path: Path | None, result: Result, history: Path | None) -> None:
+    """Writes the page of a latency result, with its history where there is a folder of it."""
+    if path is None:
+        return
+    if result.kind != "latency":
+        raise ConfigError(f"a page is drawn of a 'latency' result; this is a {result.kind!r} one")
+    entries: list[Entry] = []
+    if history is not None:
+        now = datetime.now(timezone.utc)
+        entries = with_current(read_history(history, kind=result.kind), result, now=now)
+    path.write_text(latency_page(result, entries), encoding="utf-8")
+    console.print(f"wrote {path}")
+
+
+def write_record(result: Result, folder: Path | None, *, commit: str | None = None) -> None:
+    """Adds a result to the history in a folder, and says so."""
+    if folder is None:
+        raise ConfigError("--record adds to a history: name its folder with --history")
+    console.print(f"wrote {record(result, folder, commit=commit)}")
 
 
 def server_toml(config: Path | None) -> str:
