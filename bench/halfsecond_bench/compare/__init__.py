@@ -7,9 +7,10 @@ choice had to be made, it was made for the other side.
 session open. The same recordings, the same labelled last sample of speech, the same threshold of
 -45 dBFS for what is heard. The same weights in INT8: Whisper tiny.en, SmolLM2-135M and hibari as
 the catalog pins them. How a model is run is each side's own: the others run SmolLM2 on CTranslate2
-as is usual (`--others-llm` gives them another, ours too), we run what the config says. Every side takes its turn on each recording before the next
-one comes, in an order that moves on by one, so that another load on the machine meets all of them.
-One turn to warm up is not counted. Each turn is a visitor of its own: no side has a history.
+as is usual (`--others-llm` gives them another, ours too), and we run what the config says. Every
+side takes its turn on each recording before the next one comes, in an order that moves on by one,
+so that another load on the machine meets all of them. One turn to warm up is not counted. Each
+turn is a visitor of its own: no side has a history.
 
 *The answer's text.* Every side runs the real language model on the messages that our persona
 makes of what that side heard, greedily, so that the same words heard give the same answer. Who
