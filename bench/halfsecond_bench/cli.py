@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from halfsecond_bench.commands.compare import compare
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
 from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.stages import stages
 
 app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, and why.")
+app.command()(compare)
 app.command()(latency)
 app.command()(stages)
 app.command()(report)
