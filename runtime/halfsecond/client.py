@@ -188,6 +188,10 @@ class Client:
         """A typed question."""
         await self._send(wire.Text(text=text))
 
+    async def greet(self) -> None:
+        """Has the server speak its greeting."""
+        await self._send(wire.Greet())
+
     async def interrupt(self) -> None:
         """Stops the answer."""
         await self._send(wire.Interrupt())

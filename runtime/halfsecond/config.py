@@ -189,6 +189,29 @@ class PersonaConfig(Section, frozen=True, kw_only=True):
     """Turns that are remembered while the visitor stays."""
 
 
+class PresetQuestion(Section, frozen=True, kw_only=True):
+    """A question with an answer of its own."""
+
+    question: str
+    answer: str
+
+
+class PhrasesConfig(Section, frozen=True, kw_only=True):
+    """What is said again and again: its sound is made ahead and kept, so that it comes at once."""
+
+    greeting: str = ""
+    """What a client that says `greet` gets to hear."""
+    openings: tuple[str, ...] = ()
+    """Such as "Let me see.": said, in turn, where a visitor has finished and the answer is not
+    there yet. Benchmarks measure without any."""
+    presets: tuple[PresetQuestion, ...] = ()
+    """`[[phrases.presets]]` tables of `question` and `answer`: a question with these words gets
+    this answer without the language model. Clients are told the questions, for buttons."""
+    remembered_s: float = 90.0
+    """Spoken clauses that are remembered besides, in seconds of speech (0.1 MB each). 0 makes
+    every clause anew."""
+
+
 class TtsConfig(Section, frozen=True, kw_only=True):
     """The voice."""
 
@@ -276,6 +299,7 @@ class Config(Section, frozen=True, kw_only=True):
     asr: AsrConfig = AsrConfig()
     llm: LlmConfig = LlmConfig()
     persona: PersonaConfig = PersonaConfig()
+    phrases: PhrasesConfig = PhrasesConfig()
     tts: TtsConfig = TtsConfig()
     face: FaceConfig = FaceConfig()
     stages: StagesConfig = StagesConfig()

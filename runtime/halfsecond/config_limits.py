@@ -43,6 +43,7 @@ def check_ranges(config: Config, source: str) -> None:
         ("llm.temperature", config.llm.temperature, 0, 2),
         ("llm.top_p", config.llm.top_p, 0.01, 1),
         ("llm.max_tokens", config.llm.max_tokens, 1, 4096),
+        ("phrases.remembered_s", config.phrases.remembered_s, 0, 3600),
         ("tts.speed", config.tts.speed, 0.5, 2),
         ("face.fps", config.face.fps, 5, 60),
         ("face.idle_fps", config.face.idle_fps, 0, config.face.fps),

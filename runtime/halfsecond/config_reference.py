@@ -53,6 +53,8 @@ def _type_name(kind: Any) -> str:
         return " or ".join(f'`"{value}"`' for value in get_args(kind))
     if get_origin(kind) is tuple:
         return f"list of {_type_name(get_args(kind)[0])}"
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return "tables"
     options = [option for option in get_args(kind) if option is not type(None)]
     if options:
         return " or ".join(map(_type_name, options))

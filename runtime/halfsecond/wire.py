@@ -69,6 +69,10 @@ class Text(Header, frozen=True, kw_only=True, tag="text"):
     text: str
 
 
+class Greet(Header, frozen=True, kw_only=True, tag="greet"):
+    """Client: a visitor has come; speak the greeting."""
+
+
 class Interrupt(Header, frozen=True, kw_only=True, tag="interrupt"):
     """Client: stop the answer."""
 
@@ -112,6 +116,8 @@ class Welcome(Header, frozen=True, kw_only=True, tag="welcome"):
     video: VideoFormat = "jpeg"
     language: str = "en"
     voice: str = ""
+    questions: list[str] = []
+    """Preset questions, for buttons: send one as `text`."""
     timeout_s: float = 10.0
     """A client that is silent for this long (not even `clock`) loses its session."""
 
@@ -189,7 +195,9 @@ class TurnEnd(Header, frozen=True, kw_only=True, tag="turn_end"):
     """(stage, detail, start, end) on the server's clock, in seconds."""
 
 
-ClientMessage = Hello | Audio | EndOfAudio | Text | Interrupt | Playhead | Credit | Clock | Bye
+ClientMessage = (
+    Hello | Audio | EndOfAudio | Text | Greet | Interrupt | Playhead | Credit | Clock | Bye
+)
 ServerMessage = (
     Welcome
     | Busy

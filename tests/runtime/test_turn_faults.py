@@ -12,10 +12,12 @@ from fakes.engines import FakeEngines, FakeLipSync, FakeVad
 from fakes.servers import QUICK, RunServer
 from halfsecond import wire
 from halfsecond.bus.outbox import Outbox
+from halfsecond.config import PhrasesConfig
 from halfsecond.conversation import Visitor
 from halfsecond.errors import StageError
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.lipsync import LipSyncRequest, Picture
+from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.session import Session
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.vad import VadReply, VadRequest
@@ -37,7 +39,13 @@ async def opened(engines: FakeEngines) -> tuple[Session, Outbox]:
     await handles.open()
     hello = wire.Hello(video="none")
     session = Session(
-        hello, name="s", config=QUICK, engines=handles, persona=Persona(), outbox=outbox
+        hello,
+        name="s",
+        config=QUICK,
+        engines=handles,
+        persona=Persona(),
+        phrases=Phrases(PhrasesConfig()),
+        outbox=outbox,
     )
     await session.open()
     return session, outbox
@@ -170,6 +178,7 @@ async def test_a_vad_that_is_gone_does_not_keep_the_driver_of_a_session_that_end
         config=QUICK,
         engines=handles,
         persona=Persona(),
+        phrases=Phrases(PhrasesConfig()),
         outbox=Outbox(),
     )
     await session.open()

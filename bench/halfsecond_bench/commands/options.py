@@ -55,11 +55,18 @@ def write_record(result: Result, folder: Path | None, *, commit: str | None = No
 
 
 def server_toml(config: Path | None) -> str:
-    """The config as the server will read it, with the log that the harness understands."""
+    """The config as the server will read it: a log that the harness understands, and no phrases.
+
+    A clause that was spoken before would come from memory, and the same questions are asked often.
+    """
     text = config.read_text(encoding="utf-8") if config else ""
-    if "[log]" in text:
-        raise ConfigError("the harness sets [log] itself; measure with a config without it")
-    return f'{text}\n[log]\nformat = "json"\nlevel = "info"\n'
+    for section in ("[log]", "[phrases", "[[phrases"):
+        if section in text:
+            raise ConfigError(
+                f"the harness sets [log] and [phrases] itself; measure with a config without "
+                f"{section.strip('[')}"
+            )
+    return f'{text}\n[log]\nformat = "json"\nlevel = "info"\n[phrases]\nremembered_s = 0\n'
 
 
 def profile_name(config: Path | None) -> str:

@@ -45,6 +45,9 @@ class Connection:
             if not message.text.strip():
                 raise WireError("the text is empty")
             session.ask(message.text.strip())
+        elif isinstance(message, wire.Greet):
+            if not session.greet():
+                raise WireError("there is no greeting; set phrases.greeting on the server")
         elif isinstance(message, wire.Interrupt):
             session.interrupt()
         elif isinstance(message, wire.Playhead):

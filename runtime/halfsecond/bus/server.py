@@ -22,6 +22,7 @@ from halfsecond.errors import ConfigError, HalfsecondError, WireError
 from halfsecond.metrics import METRICS
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.engines import Engines
+from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.session import Session
 from halfsecond.timeline import Now, monotonic
 
@@ -47,6 +48,7 @@ class Server:
         self._config = config
         self._engines = engines
         self._persona = persona
+        self._phrases = Phrases(config.phrases)
         self._keys = keys
         self._now = now
         self._clients: dict[bytes, Connection] = {}
@@ -83,6 +85,7 @@ class Server:
     async def serve(self) -> None:
         """Reads messages until cancelled."""
         sweeper = asyncio.create_task(self._sweep())
+        self._spawn(self._phrases.render(self._engines.tts, speed=self._config.tts.speed))
         try:
             while True:
                 identity, *frames = await self._socket.recv_multipart()
@@ -188,6 +191,7 @@ class Server:
                 config=self._config,
                 engines=self._engines,
                 persona=self._persona,
+                phrases=self._phrases,
                 outbox=outbox,
                 now=self._now,
             )
@@ -218,6 +222,7 @@ class Server:
             video=hello.video,
             language=hello.language or self._config.language,
             voice=self._config.tts.voice or self._config.tts.model,
+            questions=self._phrases.questions,
             timeout_s=self._config.server.session_timeout_s,
         )
 

@@ -128,7 +128,11 @@ def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
 def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
     tts = config.tts
     open_voice = partial(openers.open_voice, tts, store.path(tts.model))
-    return TtsStage(open_voice, label=f"{tts.model} {tts.voice}".strip())
+    return TtsStage(
+        open_voice,
+        label=f"{tts.model} {tts.voice}".strip(),
+        remembered_s=config.phrases.remembered_s,
+    )
 
 
 def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from halfsecond.stages.face import Face
 from halfsecond.stages.floor import Floor, Utterance
 from halfsecond.stages.listening import Listener
 from halfsecond.stages.memory import Memory
+from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.turn import Turn, TurnSettings
 from halfsecond.timeline import Now, Span, monotonic
@@ -42,6 +44,7 @@ class Session:
         config: Config,
         engines: Engines,
         persona: Persona,
+        phrases: Phrases,
         outbox: Outbox,
         now: Now = monotonic,
     ) -> None:
@@ -50,6 +53,7 @@ class Session:
         self._hello = hello
         self._config = config
         self._engines = engines
+        self._phrases = phrases
         self._now = now
         self._generation = 0
         self._turns = 0
@@ -135,8 +139,18 @@ class Session:
         self._quieten()
         turn = self._new_turn()
         turn.timeline.mark("text", self._now())
-        self._start(self._run(turn, text))
+        self._start(self._run(turn, turn.run(text, on_heard=self._floor.look)))
         self._reveal(turn)
+
+    def greet(self) -> bool:
+        """Speaks the greeting; False where there is none."""
+        if not self._phrases.greeting:
+            return False
+        self._quieten()
+        turn = self._new_turn()
+        self._start(self._run(turn, turn.say(self._phrases.greeting)))
+        self._reveal(turn)
+        return True
 
     def interrupt(self) -> None:
         """The visitor wants silence."""
@@ -182,7 +196,8 @@ class Session:
         turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
         turn.timeline.mark("begun", self._now())
         self._draft = turn
-        self._start(self._run(turn, self._listener.since(utterance.from_sample)))
+        question = self._listener.since(utterance.from_sample)
+        self._start(self._run(turn, turn.run(question, on_heard=self._floor.look)))
 
     def drop_draft(self) -> None:
         if self._draft is not None:
@@ -250,6 +265,7 @@ class Session:
             speed=self._config.tts.speed,
             video=self._hello.video,
             build_messages=self._memory.messages,
+            phrases=self._phrases,
         )
         return Turn(settings, self._engines, self.outbox.put, self._now)
 
@@ -262,12 +278,12 @@ class Session:
         self._set_state("thinking", turn)
         turn.reveal()
 
-    async def _run(self, turn: Turn, question: Any) -> None:
+    async def _run(self, turn: Turn, running: Coroutine[Any, Any, wire.TurnEndReason]) -> None:
         """Runs a turn to its end and says how it ended, unless somebody stopped it before."""
         watcher = asyncio.create_task(self._watch(turn))
         failure: Exception | None = None
         try:
-            reason = await turn.run(question, on_heard=self._floor.look)
+            reason = await running
             await turn.wait_revealed()
             if reason == "complete" and turn.playback.sent_s:
                 end_s = max(turn.playback.sent_s, turn.video_end_s)

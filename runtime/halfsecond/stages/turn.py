@@ -31,6 +31,7 @@ from halfsecond.stages.asr import AsrRequest
 from halfsecond.stages.engines import Engines
 from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.llm import LlmRequest
+from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.playback import Playback
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.tts import TtsRequest
@@ -65,6 +66,7 @@ class TurnSettings:
     speed: float
     video: wire.VideoFormat
     build_messages: BuildMessages
+    phrases: Phrases
 
 
 @dataclass
@@ -105,8 +107,18 @@ class Turn:
     def reveal(self) -> None:
         """The visitor has finished: sends what was made so far, and the rest as it comes."""
         self.is_revealed = True
+        self._open_if_waiting()
         self._let_go()
         self._revealed.set()
+
+    def _open_if_waiting(self) -> None:
+        """Says an opening where the visitor has finished and no clause of the answer is there."""
+        phrases = self.settings.phrases
+        opening = phrases.opening(self.settings.number)
+        is_asked = self.is_revealed and self.is_heard and bool(self.question)
+        is_there = "llm_first_clause" in self.timeline.marks or phrases.answer_to(self.question)
+        if opening and is_asked and not is_there:
+            self._clauses.put_nowait(opening)
 
     @property
     def is_dropped(self) -> bool:
@@ -173,7 +185,16 @@ class Turn:
         on_heard()
         if not self.question:
             return "empty"
-        tasks = [self._think(), self._speak()]
+        self._open_if_waiting()
+        return await self._answer(self._think())
+
+    async def say(self, text: str) -> wire.TurnEndReason:
+        """Speaks a text that nobody asked for; returns and raises as `run`."""
+        self._task = asyncio.current_task()
+        return await self._answer(self._recite(text))
+
+    async def _answer(self, thinking: Coroutine[Any, Any, None]) -> wire.TurnEndReason:
+        tasks = [thinking, self._speak()]
         if self.settings.video != "none":
             tasks.append(self._animate_if_possible())
         await _all_or_none(tasks)
@@ -193,6 +214,9 @@ class Turn:
         return text
 
     async def _think(self) -> None:
+        if preset := self.settings.phrases.answer_to(self.question):
+            await self._recite(preset)
+            return
         cutter = ClauseCutter()
         messages = list(self.settings.build_messages(self.question))
         request = LlmRequest(messages, self.settings.sampling)
@@ -207,6 +231,14 @@ class Turn:
             self._mark("llm_first_clause")
             self._clauses.put_nowait(clause)
         self._clauses.put_nowait(None)
+
+    async def _recite(self, text: str) -> None:
+        """Takes a text that is known for the answer."""
+        cutter = ClauseCutter()
+        self.answer = text
+        self._mark("llm_first_clause")
+        for clause in (*cutter.push(text), *cutter.flush(), None):
+            self._clauses.put_nowait(clause)
 
     async def _speak(self) -> None:
         while (clause := await self._clauses.get()) is not None:
