@@ -12,19 +12,24 @@ from halfsecond.stages.stage import Cancel
 
 @dataclass(frozen=True)
 class LlmRequest:
-    """A conversation whose last message is the question; or one to prefill, without a question."""
+    """A conversation whose last message is the question; or one to prefill, without a question; or
+    one to judge, whose last message is all that the visitor said so far, without facts."""
 
     messages: list[Message]
     sampling: Sampling
-    action: Literal["answer", "prefill", "forget"] = "answer"
-    """"forget" drops what the cache holds of every conversation."""
+    action: Literal["answer", "prefill", "judge", "forget"] = "answer"
+    """"judge" gives one reply, without text but with `sentence_end`; "forget" drops what the cache
+    holds of every conversation."""
 
 
 @dataclass(frozen=True)
 class LlmReply:
-    """The next piece of the answer."""
+    """The next piece of the answer, or a judgement."""
 
     text: str
+    sentence_end: float | None = None
+    """How likely the visitor's words end there, 0 to 1; None for an answer, and from answerers that
+    cannot tell."""
 
 
 class LlmStage:
@@ -44,6 +49,9 @@ class LlmStage:
     def run(self, request: LlmRequest, cancel: Cancel) -> Iterator[LlmReply]:
         if request.action == "prefill":
             self._answerer.prefill(request.messages)
+            return
+        if request.action == "judge":
+            yield LlmReply("", self._answerer.sentence_end(request.messages))
             return
         if request.action == "forget":
             self._answerer.forget()

@@ -49,6 +49,14 @@ class Answerer(Protocol):
         """
         ...
 
+    def sentence_end(self, messages: Sequence[Message]) -> float | None:
+        """How likely the last message, all that the visitor said so far, ends after its last word,
+        0 to 1; None if this answerer cannot tell.
+
+        Of use before `answer` with the same messages in front: what it takes in is kept.
+        """
+        ...
+
     def forget(self) -> None:
         """Drops what is kept of conversations: the last visitor has left. May do nothing."""
         ...

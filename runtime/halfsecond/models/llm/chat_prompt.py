@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +15,13 @@ from halfsecond.models.llm.chat_template import read_chat
 # Two questions that share no first token: what their prompts have in common is what every
 # question's prompt begins with.
 _PROBES = ("A?", "7!")
+
+# What may come after the last word of a sentence, and what does not belong to that word.
+_SENTENCE_ENDS = (
+    ".", "?", "!", '."', '?"', '!"', ".)", "?)", "!)", "?!", "!!", "...", "\n", "\n\n",
+    "。", "？", "！",
+)  # fmt: skip
+_NO_WORD = re.compile(r"[^\w]+$")
 
 
 class ChatPrompt:
@@ -33,6 +41,8 @@ class ChatPrompt:
         ]
         ids = (self._tokenizer.token_to_id(token) for token in self.end_tokens)
         self.end_ids = frozenset(index for index in ids if index is not None)
+        marks = (self.text_ids(mark) for mark in _SENTENCE_ENDS)
+        self.sentence_end_ids = self.end_ids.union(mark[0] for mark in marks if len(mark) == 1)
 
     def ids(self, messages: Sequence[Message]) -> list[int]:
         """The prompt, which ends where the answer begins. No message can hold control tokens, so
@@ -43,8 +53,18 @@ class ChatPrompt:
     def opening_ids(self, messages: Sequence[Message]) -> list[int]:
         """What the prompts of all questions after `messages` begin with."""
         first, second = (self.ids([*messages, Message("user", probe)]) for probe in _PROBES)
-        pairs = zip(first, second, strict=False)
-        return [index for index, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        return _common(first, second)
+
+    def ids_to_last_word(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt up to the last word of the last message; empty if that holds no word."""
+        *before, last = messages
+        words = _NO_WORD.sub("", last.content)
+        if not words:
+            return []
+        ended, going_on = (
+            self.ids([*before, Message(last.role, text)]) for text in (words, f"{words} 7")
+        )
+        return _common(ended, going_on)
 
     def text_ids(self, text: str) -> list[int]:
         """The tokens of a text as it stands."""
@@ -65,6 +85,12 @@ class ChatPrompt:
         while (found := next((t for t in self._control_tokens if t in content), None)) is not None:
             content = content.replace(found, "")
         return content
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """What both begin with."""
+    pairs = zip(first, second, strict=False)
+    return [index for index, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _open_tokenizer(path: Path) -> Any:

@@ -80,6 +80,9 @@ class CTranslate2Answerer:
         for _ in self._generate(prefix, [prefix[-1]], Sampling(max_tokens=1), lambda: False):
             pass
 
+    def sentence_end(self, messages: Sequence[Message]) -> None:
+        """None: CTranslate2 would take the prompt in once more for it."""
+
     def answer(
         self,
         messages: Sequence[Message],

@@ -32,6 +32,9 @@ class FunctionAnswerer:
     def prefill(self, messages: Sequence[Message]) -> None:
         """Does nothing."""
 
+    def sentence_end(self, messages: Sequence[Message]) -> None:
+        """None: functions only answer."""
+
     def answer(
         self,
         messages: Sequence[Message],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from halfsecond.errors import ModelMissingError, StageError
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.chat_prompt import ChatPrompt
@@ -74,6 +76,20 @@ class OnnxAnswerer:
         """Takes `messages` in, up to where a question of the visitor begins."""
         opening = self._prompt.opening_ids(messages)[: self._decoder.capacity]
         self._take_in(opening, lambda: False)
+
+    def sentence_end(self, messages: Sequence[Message]) -> float | None:
+        """How likely a sentence ends after the last word of the last message; see `Answerer`.
+
+        The chance of the tokens that end a sentence or a message, punctuation of the message's own
+        left out. None for a message without words, or one that is too long.
+        """
+        prompt = self._prompt.ids_to_last_word(messages)
+        if not 0 < len(prompt) <= self._decoder.capacity:
+            return None
+        self._take_in(prompt[:-1], lambda: False, leave=PASS_TOKENS - 1)
+        (logits,) = self._decoder.append(prompt[self._decoder.length :], rows=1)
+        chances = np.exp(logits - logits.max())
+        return float(chances[list(self._prompt.sentence_end_ids)].sum() / chances.sum())
 
     def answer(
         self,

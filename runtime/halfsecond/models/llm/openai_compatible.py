@@ -64,6 +64,9 @@ class OpenAiAnswerer:
     def prefill(self, messages: Sequence[Message]) -> None:
         """Does nothing: servers cache prefixes on their own."""
 
+    def sentence_end(self, messages: Sequence[Message]) -> None:
+        """None: the protocol has no way to ask."""
+
     def answer(
         self,
         messages: Sequence[Message],

@@ -89,6 +89,12 @@ def build_messages(persona: Persona, history: Sequence[Message], question: str) 
     return [*start, Message("user", _beside(question, " ".join(lines)))]
 
 
+def up_to_question(persona: Persona, history: Sequence[Message], question: str) -> list[Message]:
+    """`opening` and the bare question, with which every layout begins to put it: what
+    `Answerer.sentence_end` judges."""
+    return [*opening(persona, history), Message("user", question)]
+
+
 def choose_lines(persona: Persona, history: Sequence[Message], question: str) -> list[str]:
     """The lines of the page that answer the question; none if none does.
 
