@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from halfsecond import audio, wire
 from halfsecond.client import Client, Disconnected, Received
-from halfsecond.errors import ServerError
+from halfsecond.errors import AudioError, ServerError
 from halfsecond.timeline import monotonic
 from halfsecond_bench.clips import Clip
 from halfsecond_bench.label import first_speech_sample
@@ -123,12 +124,20 @@ async def _trial(
     await asyncio.sleep(wait_s)
     samples = audio.load(clip.path).samples
     began_s = await microphone.say(samples)
-    onset_s = began_s + first_speech_sample(samples) / RATE_HZ
+    onset_s = began_s + _onset(samples) / RATE_HZ
     await _watch(inbox, answer, until_s=onset_s + JUDGED_S)
     await client.interrupt()
     while await inbox.next(timeout_s=QUIET_S) is not None:
         pass
     return figures(clip, onset_s, answer)
+
+
+def _onset(samples: NDArray[np.float32]) -> int:
+    """Where the sound begins; even noise begins with its first sample."""
+    try:
+        return first_speech_sample(samples)
+    except AudioError:
+        return 0
 
 
 class _Inbox:

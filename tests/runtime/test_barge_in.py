@@ -19,7 +19,9 @@ def at(seconds: float) -> int:
 class Sound:
     """Something that begins at 1 s of the microphone; what is decided about it, and when."""
 
-    def __init__(self, length_s: float, words: str, *, config: TurnConfig = CONFIG) -> None:
+    def __init__(
+        self, length_s: float, words: str, *, words_at_end: str = "", config: TurnConfig = CONFIG
+    ) -> None:
         self.decisions: list[tuple[Decision, float]] = []
         self.listened_to_s: list[float] = []
         barge_in = BargeIn(config)
@@ -32,7 +34,9 @@ class Sound:
                 barge_in.stopped(at(1.0 + length_s))
             if listening is not None and now_s >= listening[0]:
                 to_sample, listening = listening[1], None
-                self._note(barge_in.heard(words, to_sample), now_s)
+                is_whole = bool(words_at_end) and to_sample >= at(1.0 + length_s)
+                heard = words_at_end if is_whole else words
+                self._note(barge_in.heard(heard, to_sample), now_s)
             decision = barge_in.decide(at(now_s))
             self._note(decision, now_s)
             if decision == "listen":
@@ -79,6 +83,10 @@ def test_what_whisper_makes_of_a_click_stops_nothing() -> None:
     assert Sound(0.15, "Beep").what == ["pause", "dismiss"]
 
 
+def test_words_of_a_sound_as_short_as_an_mm_hm_stop_nothing() -> None:
+    assert "stop" not in Sound(0.5, "", words_at_end="Yes, I would").what
+
+
 @pytest.mark.parametrize("words", ["Stop!", "No.", "Wait a moment", "Excuse me", "停"])
 def test_a_command_stops_the_answer_however_short_it_is(words: str) -> None:
     assert Sound(0.25, words).what == ["pause", "stop"]
@@ -120,7 +128,8 @@ def test_a_growing_sound_is_listened_to_again_but_not_all_the_time() -> None:
 def test_words_that_whisper_is_not_sure_of_stop_nothing_until_there_are_more() -> None:
     barge_in = BargeIn(CONFIG)
     barge_in.started(at(1.0), at(1.1))
-    assert barge_in.heard("Yes, I would", at(1.5), log_probability=-0.84) == "none"
+    assert barge_in.heard("Yes, I would", at(1.5), log_probability=-0.7) == "none"
+    assert barge_in.heard("Yes, I would", at(1.8), log_probability=-0.84) == "none"
     assert barge_in.heard("Yes, I would like", at(2.1), log_probability=-0.84) == "stop"
 
 

@@ -20,8 +20,12 @@ whatever else works; more finds words later."""
 
 SURE_LOG_PROBABILITY = -0.75
 """Mean log probability a token from which Whisper's words are believed. tiny.en wrote "M-HUM" and
-"Yes, I would" for an mm-hm, all below -0.78; beginnings of 8 questions of 0.5 s and more lay above
--0.72 but for two, which were sure by 0.95 s. Lower stops answers for an mm-hm."""
+"Yes, I would" for an mm-hm, all below -0.78 in recordings; beginnings of 8 questions lay above
+-0.72 from 0.7 s on but for one. Lower stops answers for an mm-hm."""
+SURE_EARLY_LOG_PROBABILITY = -0.6
+"""The same for sounds shorter than `SHORT_S`, of which Whisper makes more up."""
+SHORT_S = 0.6
+"""An mm-hm lasts half a second. A sound that is over by then stops the answer only as a command."""
 SURE_ANYWAY_S = 1.0
 """No mm-hm is this long: words of a sound that is are believed whatever their probability."""
 
@@ -110,8 +114,14 @@ class BargeIn:
             return "none"
         speech.heard_to = max(speech.heard_to, to_sample)
         length_s = (to_sample - speech.at_sample) / RATE_HZ
-        is_sure = log_probability >= SURE_LOG_PROBABILITY or length_s >= SURE_ANYWAY_S
-        return self._end("stop") if is_sure and self._is_meant(text, length_s) else "none"
+        is_over = speech.last_sample is not None and to_sample >= speech.last_sample
+        if self._is_command(text) or (
+            _is_sure(log_probability, length_s)
+            and not (is_over and length_s < SHORT_S)
+            and self._is_meant(text, length_s)
+        ):
+            return self._end("stop")
+        return "none"
 
     def _wants_words(self, speech: _Speech, end: int, length_s: float) -> bool:
         if self._is_listening or speech.heard_to >= end:
@@ -121,16 +131,18 @@ class BargeIn:
         unheard_s = (end - max(speech.heard_to, speech.at_sample)) / RATE_HZ
         return length_s >= self._config.interrupt_s and unheard_s >= CHECK_AGAIN_S
 
-    def _is_meant(self, text: str, length_s: float) -> bool:
-        """Whether these words want the answer to stop."""
+    def _is_command(self, text: str) -> bool:
+        """Whether it begins with a word that stops the answer however short it is."""
         bare = _bare(text)
-        if not bare or bare in self._backchannels:
+        return any(f"{bare} ".startswith(f"{command} ") for command in self._commands)
+
+    def _is_meant(self, text: str, length_s: float) -> bool:
+        """Whether these are words, and more than a listener's."""
+        bare = _bare(text)
+        if not bare or bare in self._backchannels or self._is_backchannel(bare.split()):
             return False
-        words = bare.split()
-        if any(command in self._commands for command in (bare, words[0])):
-            return True
         # Whisper makes words of a click too; what is said over an answer takes some time.
-        return length_s >= self._config.interrupt_s and not self._is_backchannel(words)
+        return length_s >= self._config.interrupt_s
 
     def _is_backchannel(self, words: list[str]) -> bool:
         """Whether they are nothing but such words: "yeah, okay"."""
@@ -139,6 +151,13 @@ class BargeIn:
     def _end(self, decision: Decision) -> Decision:
         self.reset()
         return decision
+
+
+def _is_sure(log_probability: float, length_s: float) -> bool:
+    if length_s >= SURE_ANYWAY_S:
+        return True
+    sure = SURE_EARLY_LOG_PROBABILITY if length_s < SHORT_S else SURE_LOG_PROBABILITY
+    return log_probability >= sure
 
 
 def _bare(text: str) -> str:

@@ -64,6 +64,11 @@ class Answers(Protocol):
         ...
 
     @property
+    def draft_sentence_end(self) -> float | None:
+        """How likely that ends where it does, once that is known."""
+        ...
+
+    @property
     def has_draft(self) -> bool:
         """Whether a turn is being made in secret."""
         ...
@@ -229,7 +234,10 @@ class Floor:
         if utterance is None or utterance.last_sample is None or self._answers.is_answering:
             return
         silence_s = (self._listener.judged_sample - utterance.last_sample) / RATE_HZ
-        if silence_s >= self._endpointing.required_silence_s(self._answers.draft_words):
+        required_s = self._endpointing.required_silence_s(
+            self._answers.draft_words, self._answers.draft_sentence_end
+        )
+        if silence_s >= required_s:
             self._listener.end_utterance()
             self._end(utterance, utterance.last_sample)
 

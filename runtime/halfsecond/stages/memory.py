@@ -8,7 +8,7 @@ from typing import Literal
 
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.llm.answerer import Message, Sampling
-from halfsecond.models.llm.persona import Persona, build_messages, opening
+from halfsecond.models.llm.persona import Persona, build_messages, opening, up_to_question
 from halfsecond.stages.llm import LlmReply, LlmRequest
 from halfsecond.stages.stage import Cancel, StageHandle
 
@@ -34,6 +34,10 @@ class Memory:
     def messages(self, question: str) -> Sequence[Message]:
         """The conversation that asks `question`: persona, facts, history, and the question."""
         return build_messages(self._persona, self._history, question)
+
+    def judged(self, question: str) -> Sequence[Message]:
+        """The same as far as it is known to be the visitor's: without facts beside the question."""
+        return up_to_question(self._persona, self._history, question)
 
     def remember(self, question: str, heard: str) -> None:
         """A question and as much of its answer as was heard."""

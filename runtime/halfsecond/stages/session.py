@@ -190,6 +190,10 @@ class Session:
     def has_draft(self) -> bool:
         return self._draft is not None
 
+    @property
+    def draft_sentence_end(self) -> float | None:
+        return self._draft.sentence_end if self._draft is not None else None
+
     def begin_draft(self, utterance: Utterance, last_sample: int) -> None:
         self.drop_draft()
         turn = self._new_turn()
@@ -265,6 +269,7 @@ class Session:
             speed=self._config.tts.speed,
             video=self._hello.video,
             build_messages=self._memory.messages,
+            build_judged=self._memory.judged,
             phrases=self._phrases,
         )
         return Turn(settings, self._engines, self.outbox.put, self._now)

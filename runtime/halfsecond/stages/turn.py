@@ -66,6 +66,8 @@ class TurnSettings:
     speed: float
     video: wire.VideoFormat
     build_messages: BuildMessages
+    build_judged: BuildMessages
+    """The same as far as it is the visitor's: what the model judges before it answers."""
     phrases: Phrases
 
 
@@ -97,6 +99,8 @@ class Turn:
         self.is_revealed = False
         self.is_heard = False
         """Whether `question` is known."""
+        self.sentence_end: float | None = None
+        """The model's probability that the question ends where it does; None as long as unknown."""
         self._paused_s = 0.0
         self._task: asyncio.Task[Any] | None = None
         self.video_end_s = 0.0
@@ -171,7 +175,7 @@ class Turn:
     ) -> wire.TurnEndReason:
         """Answers an utterance (16 kHz mono) or a typed question; returns when all was sent.
 
-        on_heard: called once `question` is known.
+        on_heard: called once `question` is known, and again with `sentence_end`.
 
         Raises:
             HalfsecondError: a stage failed.
@@ -186,6 +190,9 @@ class Turn:
         if not self.question:
             return "empty"
         self._open_if_waiting()
+        if not self.is_revealed and not self.settings.phrases.answer_to(self.question):
+            await self._judge()
+            on_heard()
         return await self._answer(self._think())
 
     async def say(self, text: str) -> wire.TurnEndReason:
@@ -212,6 +219,14 @@ class Turn:
                         wire.Transcript(**self._envelope(), text=text, language=transcript.language)
                     )
         return text
+
+    async def _judge(self) -> None:
+        """Asks the model whether the question is whole, which it takes in for the answer anyway."""
+        messages = list(self.settings.build_judged(self.question))
+        request = LlmRequest(messages, self.settings.sampling, "judge")
+        with self.timeline.span("llm", "judge", now=self.now):
+            async for reply in self.engines.llm.run(request, self.cancelled):
+                self.sentence_end = reply.sentence_end
 
     async def _think(self) -> None:
         if preset := self.settings.phrases.answer_to(self.question):
