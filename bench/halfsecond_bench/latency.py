@@ -14,8 +14,10 @@ from halfsecond.conversation import Exchange, Visitor
 from halfsecond.recording import Reply
 from halfsecond.timeline import Timeline
 from halfsecond_bench.av_offset import Offset, content_offset, open_meter, signed_median_ms
+from halfsecond_bench.barge_in import BargeInReport
+from halfsecond_bench.barge_in import measure as barge_in_trials
 from halfsecond_bench.clips import Clip
-from halfsecond_bench.server_process import RunningServer, running_server
+from halfsecond_bench.server_process import running_server
 from halfsecond_bench.statistics import (
     Distribution,
     device,
@@ -27,8 +29,8 @@ from halfsecond_bench.wer import word_errors
 
 BETWEEN_TURNS_S = 0.7
 """A visitor breathes; the server takes the history into its cache."""
-WARM_UP_TURNS = 1
-"""Not counted: the first turn pays for what is loaded lazily."""
+COLD_STARTS = 3
+"""First turns, which pay for what is loaded lazily and are counted apart."""
 ON_TIME_S = 0.02
 """A picture that comes half a frame after its time is still the one that is shown then."""
 
@@ -57,6 +59,8 @@ class TurnFigures(msgspec.Struct, frozen=True, kw_only=True):
     lipsync_first_batch_ms: float | None
     fps: float | None
     gaps: int
+    wasted_speculation_ms: float = 0.0
+    """Work of stages on answers that were begun in secret and dropped before this one."""
     av_offset_ms: float | None = None
 
 
@@ -70,6 +74,14 @@ class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     threads: dict[str, int]
     voice_to_first_audio_ms: Distribution
     voice_to_first_frame_ms: Distribution
+    cold_voice_to_first_audio_ms: Distribution
+    """Of the first turn after a start, which the others leave out."""
+    cold_voice_to_first_frame_ms: Distribution
+    barge_in_pause_ms: Distribution
+    """Onset of a visitor's speech over an answer to the client holding `pause`."""
+    decision_to_pause_ms: Distribution
+    abandon_ms: Distribution
+    wasted_speculation_ms: Distribution
     endpoint_wait_ms: Distribution
     asr_ms: Distribution
     llm_first_clause_ms: Distribution
@@ -94,8 +106,21 @@ class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     unanswered: list[str]
     false_cutoffs: int
     """Turns that the server began before the question was over."""
+    barge_in: BargeInReport
     per_turn: list[TurnFigures]
     timelines: list[Timeline]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recorded of a server, before anything is made of it."""
+
+    cold: list[tuple[Clip, Exchange]]
+    exchanges: list[tuple[Clip, Exchange]]
+    barge_in: BargeInReport
+    rss_mb: float
+    rss_peak_mb: float
+    ready_s: float
+    cpu_share: float
 
 
 Progress = Callable[[int], None]
@@ -106,69 +131,96 @@ async def measure(
     clips: Sequence[Clip],
     *,
     turns: int,
+    interruptions: Sequence[Clip],
+    false_alarms: Sequence[Clip],
     config_toml: str,
     profile: str,
     threads: dict[str, int],
     face_models: Path,
     progress: Progress | None = None,
 ) -> LatencyReport:
-    """Runs `turns` turns after one to warm up, in one session of a server of its own.
+    """Runs `turns` turns and the sounds over answers, in one session of a server of its own.
+
+    The first turn of that server, and of two others, is the cold one.
 
     Raises:
         ServerError: the server did not start, or a turn did not end.
     """
+    cold = [await _cold_turn(clips[n % len(clips)], config_toml) for n in range(1, COLD_STARTS)]
+    run = await _run(
+        clips,
+        turns=turns,
+        cold=cold,
+        interruptions=interruptions,
+        false_alarms=false_alarms,
+        config_toml=config_toml,
+        progress=progress or (lambda _: None),
+    )
+    return _report(run, profile=profile, threads=threads, face_models=face_models)
+
+
+async def _cold_turn(clip: Clip, config_toml: str) -> tuple[Clip, Exchange]:
+    async with (
+        running_server(config_toml) as server,
+        Client(server.address, hello=_hello()) as client,
+    ):
+        visitor = Visitor(client)
+        exchange = await visitor.say(audio.load(clip.path).samples)
+        await visitor.close()
+    return clip, exchange
+
+
+async def _run(
+    clips: Sequence[Clip],
+    *,
+    turns: int,
+    cold: list[tuple[Clip, Exchange]],
+    interruptions: Sequence[Clip],
+    false_alarms: Sequence[Clip],
+    config_toml: str,
+    progress: Progress,
+) -> Run:
     exchanges: list[tuple[Clip, Exchange]] = []
     async with running_server(config_toml) as server:
         cpu_s, began_s = server.cpu_s(), asyncio.get_running_loop().time()
         async with Client(server.address, hello=_hello()) as client:
             visitor = Visitor(client)
-            for number in range(-WARM_UP_TURNS, turns):
+            for number in range(-1, turns):
                 clip = clips[number % len(clips)]
                 exchange = await visitor.say(audio.load(clip.path).samples)
-                if number >= 0:
-                    exchanges.append((clip, exchange))
-                    if progress is not None:
-                        progress(number + 1)
+                (exchanges if number >= 0 else cold).append((clip, exchange))
+                progress(number + 1)
                 await asyncio.sleep(BETWEEN_TURNS_S)
             await visitor.close()
-        run_s = asyncio.get_running_loop().time() - began_s
-        memory = _memory(server)
-        cpu_share = (server.cpu_s() - cpu_s) / run_s
-    return _report(
-        exchanges,
-        profile=profile,
-        threads=threads,
-        face_models=face_models,
-        memory=memory,
-        ready_s=server.ready_s,
-        cpu_share=cpu_share,
-    )
+            run_s = asyncio.get_running_loop().time() - began_s
+            cpu_share = (server.cpu_s() - cpu_s) / run_s
+            barge_in = await barge_in_trials(
+                client, interruptions=interruptions, others=false_alarms
+            )
+        return Run(
+            cold=cold,
+            exchanges=exchanges,
+            barge_in=barge_in,
+            rss_mb=round(server.rss_mb(), 1),
+            rss_peak_mb=round(server.peak_rss_mb(), 1),
+            ready_s=round(server.ready_s, 2),
+            cpu_share=round(cpu_share, 3),
+        )
 
 
 def _hello() -> wire.Hello:
     return wire.Hello(client="halfsecond bench", credit=200)
 
 
-def _memory(server: RunningServer) -> tuple[float, float]:
-    return round(server.rss_mb(), 1), round(server.peak_rss_mb(), 1)
-
-
-def _report(
-    exchanges: list[tuple[Clip, Exchange]],
-    *,
-    profile: str,
-    threads: dict[str, int],
-    face_models: Path,
-    memory: tuple[float, float],
-    ready_s: float,
-    cpu_share: float,
-) -> LatencyReport:
+def _report(run: Run, *, profile: str, threads: dict[str, int], face_models: Path) -> LatencyReport:
+    exchanges = run.exchanges
     meter = open_meter(face_models)
     offsets = [content_offset(exchange.reply, meter) for _, exchange in exchanges]
     figures = [
         _figures(clip, exchange, offset)
         for (clip, exchange), offset in zip(exchanges, offsets, strict=True)
     ]
+    cold = [_figures(clip, exchange, None) for clip, exchange in run.cold]
     heard = [_heard(clip, exchange.reply) for clip, exchange in exchanges]
     true = sum(h.is_true for h in heard)
 
@@ -183,6 +235,12 @@ def _report(
         threads=threads,
         voice_to_first_audio_ms=spread("voice_to_first_audio_ms"),
         voice_to_first_frame_ms=spread("voice_to_first_frame_ms"),
+        cold_voice_to_first_audio_ms=distribution([f.voice_to_first_audio_ms for f in cold]),
+        cold_voice_to_first_frame_ms=distribution([f.voice_to_first_frame_ms for f in cold]),
+        barge_in_pause_ms=run.barge_in.barge_in_pause_ms,
+        decision_to_pause_ms=run.barge_in.decision_to_pause_ms,
+        abandon_ms=run.barge_in.abandon_ms,
+        wasted_speculation_ms=spread("wasted_speculation_ms"),
         endpoint_wait_ms=spread("endpoint_wait_ms"),
         asr_ms=spread("asr_ms"),
         llm_first_clause_ms=spread("llm_first_clause_ms"),
@@ -193,16 +251,17 @@ def _report(
         fps=spread("fps"),
         fps_min=min((f.fps for f in figures if f.fps is not None), default=0.0),
         gaps=sum(f.gaps for f in figures),
-        rss_mb=memory[0],
-        rss_peak_mb=memory[1],
-        ready_s=round(ready_s, 2),
-        cpu_share=round(cpu_share, 3),
+        rss_mb=run.rss_mb,
+        rss_peak_mb=run.rss_peak_mb,
+        ready_s=run.ready_s,
+        cpu_share=run.cpu_share,
         transcripts=heard,
         wer=round(word_errors([(h.reference, h.hypothesis) for h in heard]).rate, 4),
         true_answers=true,
         true_answers_interval=wilson_interval(true, len(heard)),
         unanswered=[clip.file for clip, exchange in exchanges if not exchange.reply.audio],
         false_cutoffs=sum(len(exchange.cut_ins) for _, exchange in exchanges),
+        barge_in=run.barge_in,
         per_turn=figures,
         timelines=[timeline_of(clip, exchange) for clip, exchange in exchanges],
     )
@@ -224,7 +283,7 @@ def _figures(clip: Clip, exchange: Exchange, offset: Offset | None) -> TurnFigur
     marks = turn.relative().marks
     starts: dict[str, float] = {}
     for span in turn.spans:
-        if span.detail not in ("begin",):
+        if span.detail not in ("begin", "judge"):
             starts.setdefault(span.stage, span.start_s)
 
     def since(stage: str, mark: str) -> float | None:
@@ -244,6 +303,8 @@ def _figures(clip: Clip, exchange: Exchange, offset: Offset | None) -> TurnFigur
         lipsync_first_batch_ms=since("lipsync", "lipsync_first_frame"),
         fps=frames_per_second(exchange.reply),
         gaps=len(exchange.reply.gaps()),
+        wasted_speculation_ms=1000
+        * sum(s.end_s - s.start_s for s in turn.spans if s.stage == "dropped"),
         av_offset_ms=_ms(offset.offset_s) if offset else None,
     )
 

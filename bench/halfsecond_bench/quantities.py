@@ -69,8 +69,9 @@ TURN_TAKING = (
     Quantity(
         key="barge_in_pause_ms", label="visitor speaks → answer silent", p95_target=250, floor=10
     ),
+    Quantity(key="decision_to_pause_ms", label="decision → answer silent", p95_target=40, floor=5),
     Quantity(key="abandon_ms", label="visitor speaks → answer dropped", floor=20),
-    Quantity(key="wasted_speculation", label="answers begun and dropped", unit=""),
+    Quantity(key="wasted_speculation_ms", label="work on answers begun and dropped", floor=20),
 )
 
 STAGES = (

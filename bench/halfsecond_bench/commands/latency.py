@@ -15,7 +15,13 @@ from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
 from halfsecond.errors import ConfigError
 from halfsecond.stages.engines import open_store
-from halfsecond_bench.clips import default_folder, load_clips, questions
+from halfsecond_bench.clips import (
+    default_folder,
+    false_alarms,
+    interruptions,
+    load_clips,
+    questions,
+)
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     HistoryFolder,
@@ -36,7 +42,7 @@ from halfsecond_bench.tables import distributions_table
 
 
 def latency(
-    turns: Annotated[int, typer.Option(min=1, help="Turns that count.")] = 26,
+    turns: Annotated[int, typer.Option(min=1, help="Turns that count.")] = 56,
     config: ConfigFile = None,
     clips: ClipsFolder = None,
     json: JsonFile = None,
@@ -61,7 +67,8 @@ def run(
 ) -> LatencyReport:
     """The measurement with its progress bar."""
     settings = load(config)
-    asked = questions(load_clips(clips or default_folder()), language=settings.language)
+    recorded = load_clips(clips or default_folder())
+    asked = questions(recorded, language=settings.language)
     if not asked:
         raise ConfigError(f"no clip asks a question in {settings.language!r}; see clips.toml")
     with Progress(console=console, transient=True) as progress:
@@ -70,6 +77,8 @@ def run(
             measure(
                 asked,
                 turns=turns,
+                interruptions=interruptions(recorded),
+                false_alarms=false_alarms(recorded),
                 config_toml=server_toml(config),
                 profile=profile_name(config),
                 threads=thread_counts(settings),
@@ -92,4 +101,11 @@ def _print(report: LatencyReport) -> None:
         f"ready in {report.ready_s:.1f} s, {report.cpu_share:.2f} cores\n"
         f"WER {100 * report.wer:.1f} % over {report.turns} turns; true answers "
         f"{report.true_answers}/{report.turns} ({100 * low:.0f}–{100 * high:.0f} %)"
+    )
+    over = report.barge_in
+    console.print(
+        f"over answers: {over.false_alarms} coughs, clicks and mm-hms abandoned "
+        f"{len(over.answers_abandoned)} {over.answers_abandoned}, "
+        f"resumed late {over.resumed_late}; "
+        f"{over.barge_in_pause_ms.n} interruptions, missed {over.missed_interruptions}"
     )
