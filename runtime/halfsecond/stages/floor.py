@@ -140,6 +140,11 @@ class Floor:
             utterance.goes_on = False
             self._catch_up(utterance)
 
+    @property
+    def is_hearing(self) -> bool:
+        """Whether somebody is in the middle of an utterance, pauses included."""
+        return self._utterance is not None and not self._utterance.is_over
+
     def drop(self) -> None:
         """What is being said is of no interest any more."""
         self._barge_in.reset()

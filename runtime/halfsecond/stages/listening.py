@@ -83,6 +83,11 @@ class Listener:
         return True
 
     @property
+    def silent_for_s(self) -> float:
+        """How long no audio has come, not even silence; 0 before the first."""
+        return self._now() - self._arrivals[-1][1] if self._arrivals else 0.0
+
+    @property
     def is_caught_up(self) -> bool:
         """Whether nothing waits to be heard."""
         return self._blocks.empty()

@@ -30,6 +30,9 @@ from halfsecond.timeline import Now, Span, monotonic
 
 log = structlog.get_logger(__name__)
 
+MICROPHONE_LIMIT_S = 2.0
+"""A microphone that sends nothing for this long in the middle of speech, not even silence, has
+failed. Less takes a network's hiccup for it; more keeps the visitor waiting."""
 INTERNAL = "the server failed on this session; see its log"
 
 
@@ -99,6 +102,7 @@ class Session:
         """Makes the face ready, takes the persona into the model's cache, and starts to listen."""
         await self._face.open()
         self._start(self._listen())
+        self._start(self._watch_microphone())
         self._start(self._memory.prefill())
         self._start(
             self._face.rest(
@@ -175,6 +179,19 @@ class Session:
             except HalfsecondError as error:
                 log.error("listening failed", session=self.name, error=str(error))
                 self._say_error("stage_failed", str(error))
+
+    async def _watch_microphone(self) -> None:
+        """Answers what was heard when the microphone fails in the middle of it."""
+        while True:
+            await asyncio.sleep(MICROPHONE_LIMIT_S / 4)
+            has_failed = self._listener.silent_for_s > MICROPHONE_LIMIT_S
+            if has_failed and self._floor.is_hearing and self._listener.is_caught_up:
+                self._say_error(
+                    "microphone_stopped",
+                    f"no audio came for {MICROPHONE_LIMIT_S:g} s in the middle of speech; what was "
+                    "heard is answered. Send silence too, or `end_of_audio`",
+                )
+                self._listener.push(None)
 
     # What the floor decides (see `Answers`).
 
