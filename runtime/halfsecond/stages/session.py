@@ -186,11 +186,11 @@ class Session:
             await asyncio.sleep(MICROPHONE_LIMIT_S / 4)
             has_failed = self._listener.silent_for_s > MICROPHONE_LIMIT_S
             if has_failed and self._floor.is_hearing and self._listener.is_caught_up:
-                self._say_error(
-                    "microphone_stopped",
+                what = (
                     f"no audio came for {MICROPHONE_LIMIT_S:g} s in the middle of speech; what was "
-                    "heard is answered. Send silence too, or `end_of_audio`",
+                    "heard is answered. Send silence too, or `end_of_audio`"
                 )
+                self._say_error("microphone_stopped", what)
                 self._listener.push(None)
 
     # What the floor decides (see `Answers`).
