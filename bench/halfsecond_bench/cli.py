@@ -7,12 +7,16 @@ import typer
 from halfsecond_bench.commands.compare import compare
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
+from halfsecond_bench.commands.load import load
 from halfsecond_bench.commands.report import report
+from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
 
 app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, and why.")
 app.command()(compare)
 app.command()(latency)
 app.command()(stages)
+app.command()(load)
+app.command()(soak)
 app.command()(report)
 app.command()(gate)

@@ -10,12 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfsecond.errors import ServerError
 
 READY_LIMIT_S = 60.0
+KEPT_FAULTS = 20
+KEPT_LINE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,31 @@ class RunningServer:
     ready_s: float
     """From the start of the process to its "ready" line."""
     pid: int
+    faults: list[str] = field(default_factory=list)
+    """Lines of its log that tell of an error, the first ones."""
 
     def rss_mb(self) -> float:
         """Resident memory now, in 10^6 bytes."""
-        return self._status_kib("VmRSS") * 1024 / 1e6
+        return self._status("VmRSS") * 1024 / 1e6
 
     def peak_rss_mb(self) -> float:
         """The most that was resident at any time."""
-        return self._status_kib("VmHWM") * 1024 / 1e6
+        return self._status("VmHWM") * 1024 / 1e6
+
+    def threads(self) -> int:
+        """Threads now."""
+        return self._status("Threads")
+
+    def open_files(self) -> int:
+        """File descriptors now: sockets, pipes and files."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def cpu_s(self) -> float:
         """Processor time used so far, all threads."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _status_kib(self, key: str) -> int:
+    def _status(self, key: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(key + ":"):
                 return int(line.split()[1])
@@ -67,8 +79,9 @@ async def running_server(config_toml: str) -> AsyncIterator[RunningServer]:
         try:
             await _wait_until_ready(process)
             ready_s = time.monotonic() - started_s
-            drain = asyncio.create_task(_drain(process))
-            yield RunningServer(address, ready_s, process.pid)
+            server = RunningServer(address, ready_s, process.pid)
+            drain = asyncio.create_task(_drain(process, server.faults))
+            yield server
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -115,8 +128,18 @@ async def _limit(seconds: float) -> AsyncIterator[None]:
         handle.cancel()
 
 
-async def _drain(process: asyncio.subprocess.Process) -> None:
-    """Keeps the pipe empty, however long its lines; the log itself is not needed."""
+async def _drain(process: asyncio.subprocess.Process, faults: list[str]) -> None:
+    """Keeps the pipe empty, however long its lines; notes those that tell of an error."""
     assert process.stderr is not None
-    while await process.stderr.read(65_536):
-        pass
+    line = b""
+    while block := await process.stderr.read(65_536):
+        *whole, line = (line + block).split(b"\n")
+        line = line[:KEPT_LINE_BYTES]
+        for text in (part[:KEPT_LINE_BYTES].decode(errors="replace") for part in whole):
+            if _is_fault(text) and len(faults) < KEPT_FAULTS:
+                faults.append(text)
+
+
+def _is_fault(line: str) -> bool:
+    """A log line of level "error", or the beginning of a traceback that nobody logged."""
+    return '"level": "error"' in line or line.startswith("Traceback")

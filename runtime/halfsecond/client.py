@@ -80,6 +80,8 @@ class Client:
         self._is_owing = asyncio.Event()
         self.grants_credit = True
         """Whether a picture's credit is granted again when `events` hands it out."""
+        self.stale_count = 0
+        """Sound and pictures that came after a message of a higher generation, and were dropped."""
         self.welcome: wire.Welcome | None = None
         self.clock_offset_s = 0.0
         """Server clock minus client clock, from the quickest exchange so far."""
@@ -268,6 +270,7 @@ class Client:
                 continue
             self._generation = max(self._generation, message.generation)
             if self._is_void(message):
+                self.stale_count += self._is_current(message)
                 self._owe(message)
                 continue
             self._events.put_nowait(Received(message, payload, at_s))

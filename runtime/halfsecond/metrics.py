@@ -45,11 +45,22 @@ class Metrics:
             "Messages that broke the protocol",
             registry=self.registry,
         )
+        self.stage_queued = Gauge(
+            "halfsecond_stage_queued",
+            "Requests that a stage of this process works on, or that wait for it",
+            ["stage"],
+            registry=self.registry,
+        )
+        self.prompt_cache_tokens = Gauge(
+            "halfsecond_prompt_cache_tokens",
+            "Tokens of prompts whose state the language model keeps",
+            registry=self.registry,
+        )
         self._first_audio = self._latency("first_audio", "first reply audio sent")
         self._first_frame = self._latency("first_frame", "first driven frame sent")
         self._spans = Histogram(
             "halfsecond_stage_seconds",
-            "Time that a stage worked on one request",
+            "Time of one request to a stage; STAGE.queue is the part before it was worked on",
             ["stage"],
             buckets=SPAN_BUCKETS_S,
             registry=self.registry,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,24 @@ class Span(msgspec.Struct, frozen=True):
     end_s: float
 
 
+@dataclass
+class Wait:
+    """How long a span's first request waits for the engine before it is worked on."""
+
+    now: Now
+    until_s: float | None = None
+    """When its work began; None until then."""
+
+    def end(self) -> None:
+        """The engine begins; later calls change nothing. Safe from any thread."""
+        if self.until_s is None:
+            self.until_s = self.now()
+
+
+current_wait: ContextVar[Wait | None] = ContextVar("current_wait", default=None)
+"""The wait of the span that encloses the caller: a stage's queue ends it."""
+
+
 class Timeline(msgspec.Struct, kw_only=True):
     """The record of one turn. Times are seconds on the clock that it was recorded with."""
 
@@ -40,12 +60,20 @@ class Timeline(msgspec.Struct, kw_only=True):
 
     @contextmanager
     def span(self, stage: str, detail: str = "", *, now: Now = monotonic) -> Iterator[None]:
-        """Notes how long the body took, also when it fails."""
+        """Notes how long the body took, also when it fails.
+
+        Where a request in it waited for an engine of this process, `STAGE.queue` tells how long.
+        """
         start_s = now()
+        wait = Wait(now)
+        token = current_wait.set(wait)
         try:
             yield
         finally:
+            current_wait.reset(token)
             self.spans.append(Span(stage, detail, start_s, now()))
+            if wait.until_s is not None:
+                self.spans.append(Span(f"{stage}.queue", detail, start_s, wait.until_s))
 
     def relative(self) -> Timeline:
         """The same turn in seconds after the visitor's last speech sample.

@@ -93,5 +93,5 @@ async def test_a_server_that_writes_long_lines_is_not_held_up() -> None:
         sys.executable, "-c", "import sys; sys.stderr.write('x' * 1_000_000)",
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    await asyncio.wait_for(_drain(process), 10)
+    await asyncio.wait_for(_drain(process, []), 10)
     assert await asyncio.wait_for(process.wait(), 5) == 0

@@ -33,6 +33,19 @@ def test_speech_that_comes_late_is_heard_from_when_it_comes(clock: Clock) -> Non
     assert playback.heard_text() == "one two three"
 
 
+async def test_who_waits_for_the_ear_goes_on_as_soon_as_it_is_reported_there(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one", 3600.0)
+    playback.start()
+    waiting = [asyncio.create_task(playback.wait_until_near(at_s, ahead_s=0.0)) for at_s in (9, 99)]
+    await asyncio.sleep(0)
+    playback.report(10.0)
+    await asyncio.wait_for(waiting[0], 5)
+    assert not waiting[1].done()
+    playback.report(100.0)
+    await asyncio.wait_for(waiting[1], 5)
+
+
 def test_the_end_reported_again_does_not_turn_the_clock_back(clock: Clock) -> None:
     playback = Playback(clock)
     playback.add("one", 1.0)

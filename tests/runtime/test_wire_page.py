@@ -258,8 +258,10 @@ async def test_the_marks_and_stages_of_a_turn_are_on_the_page(run_server: RunSer
         await visitor.close()
     assert seen == described
     text = wire_page.section("Marks").text
-    assert all(f"`{stage}`" in text for stage in stages)
-    assert stages == {"asr", "llm", "tts", "lipsync"}
+    assert all(f"`{stage.removesuffix('.queue')}`" in text for stage in stages)
+    assert "`asr.queue`" in text
+    alone = {"asr", "llm", "tts", "lipsync"}
+    assert stages == alone | {f"{stage}.queue" for stage in alone}
 
 
 def test_the_limits_are_those_of_the_code() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
+from halfsecond_bench.clips import Clip, default_folder, load_clips, questions
 from halfsecond_bench.history import Entry, read_history, record, with_current
 from halfsecond_bench.pages.latency import latency_page
 from halfsecond_bench.results import Result
@@ -54,10 +55,21 @@ def write_record(result: Result, folder: Path | None, *, commit: str | None = No
     console.print(f"wrote {record(result, folder, commit=commit)}")
 
 
-def server_toml(config: Path | None) -> str:
+def asked_questions(config: Config, clips: Path | None) -> list[Clip]:
+    """The recorded questions in the config's language; raises ConfigError where there are none."""
+    found = questions(load_clips(clips or default_folder()), language=config.language)
+    if not found:
+        raise ConfigError(f"no clip asks a question in {config.language!r}; see clips.toml")
+    return found
+
+
+def server_toml(
+    config: Path | None, *, metrics_port: int = 0, max_sessions: int | None = None
+) -> str:
     """The config as the server will read it: a log that the harness understands, and no phrases.
 
     A clause that was spoken before would come from memory, and the same questions are asked often.
+    metrics_port: where it gives its figures. max_sessions: of a config without [server].
     """
     text = config.read_text(encoding="utf-8") if config else ""
     for section in ("[log]", "[phrases", "[[phrases"):
@@ -66,7 +78,10 @@ def server_toml(config: Path | None) -> str:
                 f"the harness sets [log] and [phrases] itself; measure with a config without "
                 f"{section.strip('[')}"
             )
-    return f'{text}\n[log]\nformat = "json"\nlevel = "info"\n[phrases]\nremembered_s = 0\n'
+    if max_sessions is not None and "[server]" not in text:
+        text += f"\n[server]\nmax_sessions = {max_sessions}\n"
+    text += f'\n[log]\nformat = "json"\nlevel = "info"\nmetrics_port = {metrics_port}\n'
+    return f"{text}[phrases]\nremembered_s = 0\n"
 
 
 def profile_name(config: Path | None) -> str:

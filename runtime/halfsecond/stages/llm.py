@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from halfsecond.metrics import METRICS
 from halfsecond.models.llm.answerer import Answerer, Message, Sampling
 from halfsecond.stages.stage import Cancel
 
@@ -47,14 +48,16 @@ class LlmStage:
         self._answerer = self._open_answerer()
 
     def run(self, request: LlmRequest, cancel: Cancel) -> Iterator[LlmReply]:
-        if request.action == "prefill":
-            self._answerer.prefill(request.messages)
-            return
         if request.action == "judge":
             yield LlmReply("", self._answerer.sentence_end(request.messages))
             return
-        if request.action == "forget":
-            self._answerer.forget()
+        if request.action != "answer":
+            if request.action == "prefill":
+                self._answerer.prefill(request.messages)
+            else:
+                self._answerer.forget()
+            # Only a local model keeps prompts.
+            METRICS.prompt_cache_tokens.set(getattr(self._answerer, "cached_tokens", 0))
             return
         pieces = self._answerer.answer(
             request.messages, sampling=request.sampling, is_cancelled=cancel.is_set

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic
 
 from halfsecond.errors import HalfsecondError, StageError
+from halfsecond.metrics import METRICS
 from halfsecond.stages.stage import Cancel, Health, Reply, Request, Stage
+from halfsecond.timeline import current_wait
 
 _END = object()
 
@@ -32,6 +34,8 @@ class LocalStage(Generic[Request, Reply]):
 
     async def run(self, request: Request, cancel: Cancel) -> AsyncIterator[Reply]:
         loop = asyncio.get_running_loop()
+        wait = current_wait.get()
+        queued = METRICS.stage_queued.labels(self.name)
         replies: asyncio.Queue[Any] = asyncio.Queue()
         abandoned = Cancel()
 
@@ -39,8 +43,14 @@ class LocalStage(Generic[Request, Reply]):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(replies.put_nowait, item)
 
+        def work() -> None:
+            if wait is not None:
+                wait.end()
+            self._work(request, cancel, abandoned, post)
+
+        self._worker.submit(work)
         self._queued += 1
-        self._worker.submit(self._work, request, cancel, abandoned, post)
+        queued.inc()
         try:
             while (item := await replies.get()) is not _END:
                 if isinstance(item, _Failure):
@@ -49,6 +59,7 @@ class LocalStage(Generic[Request, Reply]):
         finally:
             abandoned.set()
             self._queued -= 1
+            queued.dec()
 
     def _work(self, request: Request, cancel: Cancel, abandoned: Cancel, post: Any) -> None:
         try:

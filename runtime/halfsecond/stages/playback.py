@@ -27,8 +27,8 @@ class Playback:
     def __init__(self, now: Now) -> None:
         self._now = now
         self._started = asyncio.Event()
-        self._going = asyncio.Event()
-        self._going.set()
+        self._moved = asyncio.Event()
+        """Wakes whoever waits for the ear: it is elsewhere now, or goes on."""
         self._origin_s = 0.0
         self._paused_at_s: float | None = None
         self._clauses: list[SpokenClause] = []
@@ -69,14 +69,13 @@ class Playback:
         """The client was told to stand still; a second call changes nothing."""
         if self._paused_at_s is None:
             self._paused_at_s = self._now()
-            self._going.clear()
 
     def resume(self) -> None:
         """The client goes on from where it stood."""
         if self._paused_at_s is not None:
             self._origin_s += self._now() - self._paused_at_s
             self._paused_at_s = None
-            self._going.set()
+            self._moved.set()
 
     async def wait_started(self) -> None:
         """Returns once the first sample has left."""
@@ -90,6 +89,7 @@ class Playback:
         # At the end a player says the same again and again, and time goes on all the same.
         is_at_end = position_s >= self._sent_s
         self._origin_s = min(self._origin_s, origin_s) if is_at_end else origin_s
+        self._moved.set()
 
     def add(self, text: str, duration_s: float) -> None:
         """Speech of this length follows what was handed over before.
@@ -108,8 +108,19 @@ class Playback:
             return
         await self._started.wait()
         while (wait_s := pts_s - ahead_s - (self._ear_s() - self._origin_s)) > 0:
-            # A report or a pause may move the ear while this sleeps, so it looks again.
-            await (self._going.wait() if self.is_paused else asyncio.sleep(wait_s))
+            await self._sleep(None if self.is_paused else wait_s)
+
+    async def _sleep(self, at_most_s: float | None) -> None:
+        """Until the ear has gone on by itself, or was moved, either way."""
+        self._moved.clear()
+        timer = None
+        if at_most_s is not None:
+            timer = asyncio.get_running_loop().call_later(at_most_s, self._moved.set)
+        try:
+            await self._moved.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def heard_text(self) -> str:
         """The text up to where the visitor is; the words of a cut clause in proportion to time."""
