@@ -7,6 +7,7 @@ import typer
 from halfsecond_bench.commands.compare import compare
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
+from halfsecond_bench.commands.overhead import overhead
 from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.stages import stages
 
@@ -14,5 +15,6 @@ app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, 
 app.command()(compare)
 app.command()(latency)
 app.command()(stages)
+app.command()(overhead)
 app.command()(report)
 app.command()(gate)
