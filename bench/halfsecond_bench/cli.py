@@ -8,6 +8,7 @@ from halfsecond_bench.commands.compare import compare
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
 from halfsecond_bench.commands.load import load
+from halfsecond_bench.commands.overhead import overhead
 from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
@@ -18,5 +19,6 @@ app.command()(latency)
 app.command()(stages)
 app.command()(load)
 app.command()(soak)
+app.command()(overhead)
 app.command()(report)
 app.command()(gate)

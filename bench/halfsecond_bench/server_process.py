@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,8 +60,12 @@ class RunningServer:
 
 
 @contextlib.asynccontextmanager
-async def running_server(config_toml: str) -> AsyncIterator[RunningServer]:
-    """Starts `halfsecond serve` with this config (JSON logs are added), and stops it again.
+async def running_server(
+    config_toml: str, *, program: Sequence[str] = ("halfsecond", "serve")
+) -> AsyncIterator[RunningServer]:
+    """Starts `halfsecond serve` with this config, which must ask for a JSON log; stops it again.
+
+    program: another module that takes the same options.
 
     Raises:
         ServerError: it ended, or was not ready in time; with what it wrote.
@@ -72,7 +76,7 @@ async def running_server(config_toml: str) -> AsyncIterator[RunningServer]:
         address = f"ipc://{folder}/server.ipc"
         started_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "halfsecond", "serve", "--config", str(config), "--bind", address,
+            sys.executable, "-m", *program, "--config", str(config), "--bind", address,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         drain: asyncio.Task[None] | None = None

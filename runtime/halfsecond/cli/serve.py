@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from halfsecond.cli.options import ConfigFile
 from halfsecond.config import Config, load
 from halfsecond.errors import ConfigError
 from halfsecond.metrics import METRICS
-from halfsecond.stages.engines import STAGES, build_engines, build_stage, open_store
+from halfsecond.stages.engines import STAGES, Engines, build_engines, build_stage, open_store
 from halfsecond.stages.host import StageHost
 from halfsecond.stages.openers import open_persona
 
@@ -47,16 +48,19 @@ def serve(
     if stage is not None and bind is not None:
         asyncio.run(_serve_stage(settings, stage, bind))
     else:
-        asyncio.run(_serve(settings, bind or settings.server.bind))
+        address = bind or settings.server.bind
+        asyncio.run(
+            run_server(settings, address, lambda: build_engines(settings, open_store(settings)))
+        )
 
 
-async def _serve(settings: Config, address: str) -> None:
+async def run_server(settings: Config, address: str, build: Callable[[], Engines]) -> None:
+    """Answers at an address until SIGINT or SIGTERM; the log says "ready" once it can."""
     started_s = time.monotonic()
     if settings.log.metrics_port:
         METRICS.serve(settings.log.metrics_port)
     keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
-    engines = build_engines(settings, open_store(settings))
-    server = Server(settings, engines, open_persona(settings), keys=keys)
+    server = Server(settings, build(), open_persona(settings), keys=keys)
     stop = _stop_signal()
     bound = await server.open(address)
     log.info("ready", address=bound, seconds=round(time.monotonic() - started_s, 2))
