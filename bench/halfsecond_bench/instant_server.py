@@ -1,4 +1,4 @@
-"""`python -m halfsecond_bench.instant_server`: the server as it is, on engines that take no time."""
+"""`python -m halfsecond_bench.instant_server`: the server, on engines that take no time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from halfsecond.config import load
 from halfsecond_bench.instant_engines import instant_engines
 
 
-def serve(
-    config: Annotated[Path, typer.Option()], bind: Annotated[str, typer.Option()]
-) -> None:
+def serve(config: Annotated[Path, typer.Option()], bind: Annotated[str, typer.Option()]) -> None:
     """Answer until it is stopped."""
     settings = load(config)
     log.configure(settings.log)

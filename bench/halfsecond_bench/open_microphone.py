@@ -50,7 +50,8 @@ class OpenMicrophone:
     def sent_at_s(self, sample: int) -> float | None:
         """When the block with that sample of the stream was handed over; None if it was not, or
         too long ago."""
-        return next((at_s for end, at_s in self._sent if sample < end <= sample + BLOCK_SAMPLES), None)
+        last = sample + BLOCK_SAMPLES
+        return next((at_s for end, at_s in self._sent if sample < end <= last), None)
 
     async def close(self) -> None:
         """Stops sending."""

@@ -77,9 +77,7 @@ class OverheadReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     per_revealed_turn: list[TurnOverhead]
 
 
-async def measure(
-    *, turns: int, progress: Callable[[], None] = lambda: None
-) -> OverheadReport:
+async def measure(*, turns: int, progress: Callable[[], None] = lambda: None) -> OverheadReport:
     """Asks `turns` times for the whole chain after the end of the turn, and as often for an answer
     that is ready by then; nothing else should run meanwhile.
 
@@ -94,13 +92,12 @@ async def measure(
 async def _run(
     turns: int, *, is_speculative: bool, progress: Callable[[], None]
 ) -> tuple[list[TurnOverhead], float]:
-    config = CONFIG.format(
-        is_speculative=str(is_speculative).lower(), silence_s=SILENCE_S
-    )
+    config = CONFIG.format(is_speculative=str(is_speculative).lower(), silence_s=SILENCE_S)
     found: list[TurnOverhead] = []
-    async with running_server(config, program=PROGRAM) as server, Client(
-        server.address, hello=wire.Hello(client="halfsecond bench", credit=200)
-    ) as client:
+    async with (
+        running_server(config, program=PROGRAM) as server,
+        Client(server.address, hello=wire.Hello(client="halfsecond bench", credit=200)) as client,
+    ):
         microphone, ear = OpenMicrophone(client), _Ear(client, server)
         try:
             for number in range(-1, turns):  # the first one warms up

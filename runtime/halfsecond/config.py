@@ -27,7 +27,6 @@ BACKCHANNELS = (
 """What people say while they listen (Yngve 1970: the back channel), as Whisper writes it."""
 STOP_WORDS = (
     *("stop", "wait", "no", "sorry", "excuse me", "hold on", "hello", "hey", "quiet", "enough"),
-    *("what", "why", "where", "when", "who", "how", "help", "please"),
     *("停", "等等", "不", "不是", "你好"),
 )
 
