@@ -28,6 +28,8 @@ RESUME_LIMIT_S = 0.6
 """Design: a false alarm that resumed within this is no failure."""
 JUDGED_S = 2.5
 """Nothing is decided later than this after a sound's onset."""
+AFTER_S = 1.0
+"""The sound's own question is taken within this after its end, and dropped with its answer."""
 QUIET_S = 0.3
 """The wire is silent for this long before the next answer is asked for."""
 
@@ -125,7 +127,8 @@ async def _trial(
     samples = audio.load(clip.path).samples
     began_s = await microphone.say(samples)
     onset_s = began_s + _onset(samples) / RATE_HZ
-    await _watch(inbox, answer, until_s=onset_s + JUDGED_S)
+    over_s = began_s + len(samples) / RATE_HZ + AFTER_S
+    await _watch(inbox, answer, until_s=max(onset_s + JUDGED_S, over_s))
     await client.interrupt()
     while await inbox.next(timeout_s=QUIET_S) is not None:
         pass
@@ -168,9 +171,13 @@ class _Inbox:
 
 
 async def _first_audio(inbox: _Inbox) -> Answer:
+    asked: int | None = None
     while (event := await inbox.next(timeout_s=10.0)) is not None:
-        if isinstance(event.message, wire.Audio):
-            return Answer(event.message.turn)
+        message = event.message
+        if isinstance(message, wire.StateChange) and message.state == "thinking":
+            asked = message.turn
+        elif isinstance(message, wire.Audio) and message.turn == asked:
+            return Answer(message.turn)
     raise ServerError("no answer began within 10 s")
 
 
