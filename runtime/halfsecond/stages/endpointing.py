@@ -32,6 +32,7 @@ class Endpointing:
     ) -> None:
         """stage: judges by sound; None in plain-silence mode. on_verdict: called when it has."""
         self._policy = policy_of(config)
+        self._shortest_s = config.shortest_silence_s
         self._stage = stage
         self._language = language
         self._start = start
@@ -50,6 +51,10 @@ class Endpointing:
         """The silence is over, or of no interest any more."""
         self._asked.set()
         self._completeness = None
+
+    def is_settled(self, words: str) -> bool:
+        """Whether nothing more that is found out could end the turn sooner after these words."""
+        return self.required_silence_s(words) <= self._shortest_s
 
     def required_silence_s(self, words: str | None, sentence_end: float | None = None) -> float:
         """The silence that ends the turn, as far as is known by now.

@@ -190,8 +190,10 @@ class Floor:
         if utterance.last_sample is not None or self._answers.is_answering:
             return
         if isinstance(event, SoundRose):
+            self._endpointing.resumed()
             self._answers.drop_draft()
         elif self._config.is_speculative and self._config.is_eager:
+            self._endpointing.paused(self._listener.since(utterance.from_sample))
             self._answers.begin_draft(utterance, event.last_sample)
 
     def _continues(self, answered: Utterance, event: SpeechStarted) -> bool:
@@ -206,10 +208,11 @@ class Floor:
     def _on_paused(self, utterance: Utterance, last_sample: int) -> None:
         utterance.last_sample = last_sample
         self._barge_in.stopped(last_sample)
-        if not self._answers.is_answering:
-            self._endpointing.paused(self._listener.since(utterance.from_sample))
-            if self._config.is_speculative and not self._answers.has_draft:
-                self._answers.begin_draft(utterance, last_sample)
+        if self._answers.is_answering or self._answers.has_draft:
+            return
+        self._endpointing.paused(self._listener.since(utterance.from_sample))
+        if self._config.is_speculative:
+            self._answers.begin_draft(utterance, last_sample)
 
     def _end(self, utterance: Utterance, last_sample: int) -> None:
         """The silence is long enough for everybody."""

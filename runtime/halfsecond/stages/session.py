@@ -84,16 +84,17 @@ class Session:
             channels=hello.audio_channels,
             now=now,
         )
+        self._endpointing = Endpointing(
+            config.endpoint,
+            engines.endpoint,
+            language=self._language,
+            start=self._start,
+            on_verdict=lambda: self._floor.look(),
+        )
         self._floor = Floor(
             self,
             self._listener,
-            Endpointing(
-                config.endpoint,
-                engines.endpoint,
-                language=self._language,
-                start=self._start,
-                on_verdict=lambda: self._floor.look(),
-            ),
+            self._endpointing,
             config.turn,
             start=self._start,
         )
@@ -288,6 +289,7 @@ class Session:
             build_messages=self._memory.messages,
             build_judged=self._memory.judged,
             phrases=self._phrases,
+            is_settled=self._endpointing.is_settled,
         )
         return Turn(settings, self._engines, self.outbox.put, self._now)
 

@@ -69,6 +69,8 @@ class TurnSettings:
     build_judged: BuildMessages
     """The same as far as it is the visitor's: what the model judges before it answers."""
     phrases: Phrases
+    is_settled: Callable[[str], bool]
+    """Whether the end of the question needs no judgement of the model any more."""
 
 
 @dataclass
@@ -190,7 +192,8 @@ class Turn:
         if not self.question:
             return "empty"
         self._open_if_waiting()
-        if not self.is_revealed and not self.settings.phrases.answer_to(self.question):
+        is_preset = self.settings.phrases.answer_to(self.question) is not None
+        if not (self.is_revealed or is_preset or self.settings.is_settled(self.question)):
             await self._judge()
             on_heard()
         return await self._answer(self._think())
