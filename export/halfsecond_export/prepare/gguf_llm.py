@@ -14,9 +14,10 @@ from halfsecond_export.prepare.gguf_file import GgufFile
 from halfsecond_export.prepare.gguf_network import (
     DETAILS,
     Architecture,
-    query_key_value,
+    Layer,
+    Network,
     read_architecture,
-    refuse_unread,
+    read_network,
 )
 from halfsecond_export.prepare.gguf_tokenizer import read_vocabulary, write_tokenizer
 from halfsecond_export.prepare.smoothing import calibration_conversations, smooth_decoder
@@ -38,8 +39,7 @@ def convert_gguf_files(source: Path, directory: Path, *, quantization: str) -> d
     architecture = read_architecture(file)
     vocabulary = read_vocabulary(file, architecture.vocabulary)
     write_tokenizer(file, vocabulary, directory, context_tokens=architecture.context_tokens)
-    spec = build_spec(file, architecture)
-    refuse_unread(file, architecture)
+    spec = build_spec(read_network(file, architecture), architecture)
     if quantization.startswith("int8"):
         smooth_decoder(spec.decoder, architecture, _calibration_prompts(directory))
     spec.register_vocabulary(vocabulary.tokens)
@@ -64,7 +64,7 @@ def _calibration_prompts(directory: Path) -> list[list[int]]:
     return [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
 
 
-def build_spec(file: GgufFile, architecture: Architecture) -> Any:
+def build_spec(network: Network, architecture: Architecture) -> Any:
     """Returns the `TransformerDecoderModelSpec` with all weights in float32."""
     from ctranslate2.specs import Activation, TransformerDecoderModelSpec
 
@@ -85,36 +85,24 @@ def build_spec(file: GgufFile, architecture: Architecture) -> Any:
     # Any: the library declares every weight as None until it is set.
     decoder: Any = spec.decoder
     decoder.scale_embeddings = False
-    embeddings = file.tensor("token_embd.weight", (a.vocabulary, a.width))
-    decoder.embeddings.weight = embeddings
-    decoder.layer_norm.gamma = file.tensor("output_norm.weight", (a.width,))
-    if file.has_tensor("output.weight"):
-        decoder.projection.weight = file.tensor("output.weight", (a.vocabulary, a.width))
-    else:
-        # Small models use the embeddings again; CTranslate2 then stores them once.
-        decoder.projection.weight = embeddings
-    for index, layer in enumerate(decoder.layer):
-        _fill_attention(file, a, index, layer.self_attention)
-        _fill_feed_forward(file, a, index, layer.ffn)
+    decoder.embeddings.weight = network.embeddings
+    decoder.layer_norm.gamma = network.output_norm
+    # Where this is the embeddings again, CTranslate2 stores them once.
+    decoder.projection.weight = network.output
+    for filled, layer in zip(decoder.layer, network.layers, strict=True):
+        _fill_layer(filled, layer)
     return spec
 
 
-def _fill_attention(file: GgufFile, a: Architecture, index: int, attention: Any) -> None:
-    prefix = f"blk.{index}"
-    attention.layer_norm.gamma = file.tensor(f"{prefix}.attn_norm.weight", (a.width,))
-    into = attention.linear[0]
-    into.weight, bias = query_key_value(file, a, index)
-    if bias is not None:
-        into.bias = bias
-    output = f"{prefix}.attn_output"
-    attention.linear[1].weight = file.tensor(f"{output}.weight", (a.width, a.heads * a.head_size))
-    if file.has_tensor(f"{output}.bias"):
-        attention.linear[1].bias = file.tensor(f"{output}.bias", (a.width,))
-
-
-def _fill_feed_forward(file: GgufFile, a: Architecture, index: int, ffn: Any) -> None:
-    prefix = f"blk.{index}"
-    ffn.layer_norm.gamma = file.tensor(f"{prefix}.ffn_norm.weight", (a.width,))
-    ffn.linear_0.weight = file.tensor(f"{prefix}.ffn_gate.weight", (a.inner_width, a.width))
-    ffn.linear_0_noact.weight = file.tensor(f"{prefix}.ffn_up.weight", (a.inner_width, a.width))
-    ffn.linear_1.weight = file.tensor(f"{prefix}.ffn_down.weight", (a.width, a.inner_width))
+def _fill_layer(filled: Any, layer: Layer) -> None:
+    attention, ffn = filled.self_attention, filled.ffn
+    attention.layer_norm.gamma = layer.attention_norm
+    into, out = attention.linear
+    into.weight, out.weight = layer.attention_in, layer.attention_out
+    if layer.attention_in_bias is not None:
+        into.bias = layer.attention_in_bias
+    if layer.attention_out_bias is not None:
+        out.bias = layer.attention_out_bias
+    ffn.layer_norm.gamma = layer.ffn_norm
+    ffn.linear_0.weight, ffn.linear_0_noact.weight = layer.gate, layer.up
+    ffn.linear_1.weight = layer.down

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from halfsecond.errors import UnsupportedModelError
 from halfsecond_export.prepare.gguf_file import GgufFile
 
+Array = NDArray[np.float32]
+
 # Whether llama.cpp stored the query and key rows of a head in pairs (x0, x32, x1, x33, ...) rather
 # than in halves. It does so for the architectures whose rotary embedding it computes on pairs.
 _HAS_PAIRED_ROTARY: Mapping[str, bool] = {"llama": True, "qwen2": False}
@@ -44,6 +46,50 @@ class Architecture:
     context_tokens: int
     rotary_base: float
     norm_epsilon: float
+
+
+@dataclass
+class Layer:
+    """Weights of one layer, matrices (outputs, inputs); biases where the file has any."""
+
+    attention_norm: Array
+    attention_in: Array
+    """Rows of the queries, keys and values, one after another, with rotary pairs in halves."""
+    attention_in_bias: Array | None
+    attention_out: Array
+    attention_out_bias: Array | None
+    ffn_norm: Array
+    gate: Array
+    up: Array
+    down: Array
+
+
+@dataclass
+class Network:
+    """All weights in float32; `output` is the embeddings again where the file has no other."""
+
+    embeddings: Array
+    layers: list[Layer]
+    output_norm: Array
+    output: Array
+
+
+def read_network(file: GgufFile, a: Architecture) -> Network:
+    """Reads all weights.
+
+    Raises ModelCorruptError for one that is missing or has another shape, UnsupportedModelError
+    for one that has no place.
+    """
+    embeddings = file.tensor("token_embd.weight", (a.vocabulary, a.width))
+    layers = [_read_layer(file, a, f"blk.{index}") for index in range(a.layers)]
+    output_norm = file.tensor("output_norm.weight", (a.width,))
+    output = _optional(file, "output.weight", (a.vocabulary, a.width))
+    if file.unread_tensors:
+        raise UnsupportedModelError(
+            f"{file.name}: {len(file.unread_tensors)} tensors have no place in the "
+            f"{a.family} architecture: {', '.join(file.unread_tensors[:5])}"
+        )
+    return Network(embeddings, layers, output_norm, embeddings if output is None else output)
 
 
 def read_architecture(file: GgufFile) -> Architecture:
@@ -80,36 +126,42 @@ def read_architecture(file: GgufFile) -> Architecture:
     )
 
 
-def query_key_value(
-    file: GgufFile, a: Architecture, index: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Weights (rows, width) of a layer's queries, keys and values, one after another, and their
-    biases (rows,) where the layer has any. Rotary pairs are in halves, whatever the family.
-    """
+def _read_layer(file: GgufFile, a: Architecture, prefix: str) -> Layer:
+    attention_in, attention_in_bias = _read_attention_in(file, a, prefix)
+    inner = (a.inner_width, a.width)
+    return Layer(
+        attention_norm=file.tensor(f"{prefix}.attn_norm.weight", (a.width,)),
+        attention_in=attention_in,
+        attention_in_bias=attention_in_bias,
+        attention_out=file.tensor(f"{prefix}.attn_output.weight", (a.width, a.heads * a.head_size)),
+        attention_out_bias=_optional(file, f"{prefix}.attn_output.bias", (a.width,)),
+        ffn_norm=file.tensor(f"{prefix}.ffn_norm.weight", (a.width,)),
+        gate=file.tensor(f"{prefix}.ffn_gate.weight", inner),
+        up=file.tensor(f"{prefix}.ffn_up.weight", inner),
+        down=file.tensor(f"{prefix}.ffn_down.weight", inner[::-1]),
+    )
+
+
+def _read_attention_in(file: GgufFile, a: Architecture, prefix: str) -> tuple[Array, Array | None]:
     weights, biases, has_any_bias = [], [], False
     for name, heads in (("attn_q", a.heads), ("attn_k", a.key_heads), ("attn_v", a.key_heads)):
-        prefix, rows = f"blk.{index}.{name}", heads * a.head_size
-        weight = file.tensor(f"{prefix}.weight", (rows, a.width))
-        has_bias = file.has_tensor(f"{prefix}.bias")
-        bias = file.tensor(f"{prefix}.bias", (rows,)) if has_bias else np.zeros(rows, np.float32)
+        rows = heads * a.head_size
+        weight = file.tensor(f"{prefix}.{name}.weight", (rows, a.width))
+        found = _optional(file, f"{prefix}.{name}.bias", (rows,))
+        has_any_bias |= found is not None
+        bias = np.zeros(rows, np.float32) if found is None else found
         if _HAS_PAIRED_ROTARY[a.family] and name != "attn_v":
             weight, bias = _halves(weight, heads), _halves(bias, heads)
         weights.append(weight)
         biases.append(bias)
-        has_any_bias |= has_bias
     return np.concatenate(weights), np.concatenate(biases) if has_any_bias else None
 
 
-def refuse_unread(file: GgufFile, a: Architecture) -> None:
-    """Raises UnsupportedModelError for tensors that a converter of this family did not ask for."""
-    if file.unread_tensors:
-        raise UnsupportedModelError(
-            f"{file.name}: {len(file.unread_tensors)} tensors have no place in the "
-            f"{a.family} architecture: {', '.join(file.unread_tensors[:5])}"
-        )
+def _optional(file: GgufFile, name: str, shape: tuple[int, ...]) -> Array | None:
+    return file.tensor(name, shape) if file.has_tensor(name) else None
 
 
-def _halves(rows: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+def _halves(rows: Array, heads: int) -> Array:
     """Rows of each head from pairs (x0, y0, x1, y1, ...) to halves (x0, x1, ..., y0, y1, ...)."""
     pairs = rows.reshape(heads, rows.shape[0] // heads // 2, 2, -1)
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)

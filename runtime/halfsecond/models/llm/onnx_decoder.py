@@ -35,6 +35,7 @@ class OnnxDecoder:
         self._session: Any = session
         self.capacity = capacity
         self._tokens: list[int] = []
+        self._longest = 0  # tokens that the buffers ever held, those behind `length` included
         self._binding = session.io_binding()
         self._caches = self._bind_caches(model_path)
         self._vocabulary = int(session.get_outputs()[0].shape[-1])
@@ -89,13 +90,15 @@ class OnnxDecoder:
         binding.bind_output("logits", "cpu", 0, np.float32, shape, unread.ctypes.data)
         self._session.run_with_iobinding(binding)
         self._tokens += tokens
+        self._longest = max(self._longest, total)
         return logits
 
     def clear(self) -> None:
-        """Wipes what the cache holds."""
+        """Wipes what the cache holds and held."""
         for cache in self._caches:
-            cache[:, :, : self.length] = 0
+            cache[:, :, : self._longest] = 0
         self._tokens.clear()
+        self._longest = 0
 
     def close(self) -> None:
         """Frees the network and the cache."""
