@@ -149,9 +149,8 @@ class LlmConfig(Section, frozen=True, kw_only=True):
     """A model on this machine, an OpenAI-compatible address, or a Python function of yours."""
     model: str = "smollm2-135m-onnx"
     """Catalog name (local), or the model's name at `base_url` (openai)."""
-    threads: int = 2
-    """On ONNX Runtime a second thread takes a third off the first words (85 to 55 ms on two cores
-    of an AMD EPYC). On CTranslate2 more can be slower: 11 ms a token with 1, 33 with 2."""
+    threads: int = 1
+    """More can be slower where voice and face work beside it: measure with `bench threads`."""
     base_url: str = ""
     """Of an OpenAI-compatible server, such as `http://127.0.0.1:8080/v1`."""
     api_key_env: str = "OPENAI_API_KEY"

@@ -39,22 +39,27 @@ class Endpointing:
         self._on_verdict = on_verdict
         self._completeness: float | None = None
         self._asked = Cancel()
+        self._is_asked = False
 
-    def paused(self, samples: NDArray[np.float32]) -> None:
-        """The utterance so far, (n,) mono 16 kHz, is followed by a short silence."""
-        self.resumed()
-        if self._stage is not None:
+    def ask(self, utterance: Callable[[], NDArray[np.float32]]) -> None:
+        """Has the sound judged, once in a silence; `utterance` gives it, (n,) mono 16 kHz.
+
+        It takes a core for some 50 ms, so it is for when words alone have not settled the matter.
+        """
+        if self._stage is not None and not self._is_asked:
+            self._is_asked = True
             self._asked = Cancel()
-            self._start(self._ask(self._stage, samples, self._asked))
+            self._start(self._ask(self._stage, utterance(), self._asked))
 
     def resumed(self) -> None:
         """The silence is over, or of no interest any more."""
         self._asked.set()
+        self._is_asked = False
         self._completeness = None
 
-    def is_settled(self, words: str) -> bool:
+    def is_settled(self, words: str, sentence_end: float | None = None) -> bool:
         """Whether nothing more that is found out could end the turn sooner after these words."""
-        return self.required_silence_s(words) <= self._shortest_s
+        return self.required_silence_s(words, sentence_end) <= self._shortest_s
 
     def required_silence_s(self, words: str | None, sentence_end: float | None = None) -> float:
         """The silence that ends the turn, as far as is known by now.

@@ -69,6 +69,11 @@ class Answers(Protocol):
         ...
 
     @property
+    def is_draft_judged(self) -> bool:
+        """Whether the language model has said all that it can say of the draft's end."""
+        ...
+
+    @property
     def has_draft(self) -> bool:
         """Whether a turn is being made in secret."""
         ...
@@ -193,7 +198,6 @@ class Floor:
             self._endpointing.resumed()
             self._answers.drop_draft()
         elif self._config.is_speculative and self._config.is_eager:
-            self._endpointing.paused(self._listener.since(utterance.from_sample))
             self._answers.begin_draft(utterance, event.last_sample)
 
     def _continues(self, answered: Utterance, event: SpeechStarted) -> bool:
@@ -210,7 +214,6 @@ class Floor:
         self._barge_in.stopped(last_sample)
         if self._answers.is_answering or self._answers.has_draft:
             return
-        self._endpointing.paused(self._listener.since(utterance.from_sample))
         if self._config.is_speculative:
             self._answers.begin_draft(utterance, last_sample)
 
@@ -242,10 +245,11 @@ class Floor:
         if utterance is None or utterance.last_sample is None or self._answers.is_answering:
             return
         silence_s = (self._listener.judged_sample - utterance.last_sample) / RATE_HZ
-        required_s = self._endpointing.required_silence_s(
-            self._answers.draft_words, self._answers.draft_sentence_end
-        )
-        if silence_s >= required_s:
+        words, sentence_end = self._answers.draft_words, self._answers.draft_sentence_end
+        is_settled = words is not None and self._endpointing.is_settled(words, sentence_end)
+        if not is_settled and (self._answers.is_draft_judged or not self._answers.has_draft):
+            self._endpointing.ask(lambda: self._listener.since(utterance.from_sample))
+        if silence_s >= self._endpointing.required_silence_s(words, sentence_end):
             self._listener.end_utterance()
             self._end(utterance, utterance.last_sample)
 

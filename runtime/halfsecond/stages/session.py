@@ -205,6 +205,10 @@ class Session:
         return self._draft.question if self._draft is not None and self._draft.is_heard else None
 
     @property
+    def is_draft_judged(self) -> bool:
+        return self._draft is not None and self._draft.is_judged
+
+    @property
     def has_draft(self) -> bool:
         return self._draft is not None
 

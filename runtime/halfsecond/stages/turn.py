@@ -101,6 +101,8 @@ class Turn:
         self.is_revealed = False
         self.is_heard = False
         """Whether `question` is known."""
+        self.is_judged = False
+        """Whether nothing more will be found out about its end."""
         self.sentence_end: float | None = None
         """The model's probability that the question ends where it does; None as long as unknown."""
         self._paused_s = 0.0
@@ -195,7 +197,8 @@ class Turn:
         is_preset = self.settings.phrases.answer_to(self.question) is not None
         if not (self.is_revealed or is_preset or self.settings.is_settled(self.question)):
             await self._judge()
-            on_heard()
+        self.is_judged = True
+        on_heard()
         return await self._answer(self._think())
 
     async def say(self, text: str) -> wire.TurnEndReason:

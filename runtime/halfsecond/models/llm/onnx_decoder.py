@@ -78,7 +78,7 @@ class OnnxDecoder:
         unread = np.empty((1, self._vocabulary), np.float32) if not rows else logits
         binding = self._binding
         # Numpy arrays, bound by address: they must live until the pass is over.
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "tokens": np.array([tokens], np.int64),
             "rows": wanted.astype(np.int64),
             "last": np.array([total - 1], np.int32),
