@@ -54,7 +54,8 @@ test-all: $(VENV)/.dev
 bench: $(VENV)/.demo
 	$(BIN)/halfsecond models fetch $(PROFILE)
 	mkdir -p $(OUT)
-	$(BIN)/halfsecond bench latency --json $(OUT)/latency.json --html $(OUT)/latency.html
+	$(BIN)/halfsecond bench latency --json $(OUT)/latency.json --html $(OUT)/latency.html \
+	  --history bench/results/history
 	$(BIN)/halfsecond bench stages --json $(OUT)/stages.json
 
 # One lock per Python: what the demo needs, and what tests and linters add.

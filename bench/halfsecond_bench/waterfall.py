@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halfsecond.timeline import Span, Timeline
 from halfsecond_bench.blame import largest_part
-from halfsecond_bench.pages.document import document, paragraph, section, table
+from halfsecond_bench.pages.document import document, paragraph, plain, section, table
 from halfsecond_bench.pages.one_turn import waterfall
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _page(turn: Timeline) -> str:
         "".join(
             (
                 paragraph("halfsecond · one turn", kind="note"),
-                f"<h1>{html.escape(turn.question or 'A typed question')}</h1>",
+                f"<h1>{plain(turn.question or 'A typed question')}</h1>",
                 paragraph(turn.answer, kind="lead"),
                 waterfall(turn),
                 paragraph(largest_part(turn)),

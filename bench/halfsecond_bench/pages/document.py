@@ -6,13 +6,18 @@ import html
 from collections.abc import Iterable, Sequence
 
 
+def plain(words: str) -> str:
+    """Words as the text of an element; quotes stay, which only attributes must hide."""
+    return html.escape(words, quote=False)
+
+
 def document(title: str, body: str) -> str:
     """The whole file."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style></head>\n"
+        f"<title>{plain(title)}</title>\n<style>{STYLE}</style></head>\n"
         f"<body><main>{body}</main></body></html>\n"
     )
 
@@ -20,12 +25,12 @@ def document(title: str, body: str) -> str:
 def section(title: str, *content: str) -> str:
     """A part with its heading; nothing where there is no content."""
     inner = "\n".join(part for part in content if part)
-    return f"\n<section><h2>{html.escape(title)}</h2>\n{inner}</section>" if inner else ""
+    return f"\n<section><h2>{plain(title)}</h2>\n{inner}</section>" if inner else ""
 
 
 def paragraph(words: str, *, kind: str = "") -> str:
     """A paragraph of plain words."""
-    return f'<p class="{kind}">{html.escape(words)}</p>' if words else ""
+    return f'<p class="{kind}">{plain(words)}</p>' if words else ""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> str:
@@ -34,7 +39,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int
 
     def cells(values: Sequence[str], tag: str) -> str:
         return "".join(
-            f"<{tag}{' class=n' if column >= first else ''}>{html.escape(value)}</{tag}>"
+            f"<{tag}{' class=n' if column >= first else ''}>{plain(value)}</{tag}>"
             for column, value in enumerate(values)
         )
 
@@ -46,14 +51,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int
 def details(summary: str, *content: str) -> str:
     """What opens when it is clicked."""
     inner = "".join(content)
-    return f"<details><summary>{html.escape(summary)}</summary>{inner}</details>" if inner else ""
+    return f"<details><summary>{plain(summary)}</summary>{inner}</details>" if inner else ""
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:
     """(class of the mark, what it is) side by side."""
     keys = "".join(
         f'<span><svg width="12" height="12"><rect class="{kind}" width="12" height="12" rx="2"/>'
-        f"</svg>{html.escape(words)}</span>"
+        f"</svg>{plain(words)}</span>"
         for kind, words in entries
     )
     return f'<p class="legend">{keys}</p>'

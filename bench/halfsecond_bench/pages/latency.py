@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from halfsecond.timeline import Timeline
@@ -11,7 +10,15 @@ from halfsecond_bench.critical_path import STAGES, pieces_of
 from halfsecond_bench.history import Entry
 from halfsecond_bench.pages import charts, evidence, verdict
 from halfsecond_bench.pages.charts import Mark
-from halfsecond_bench.pages.document import details, document, legend, paragraph, section, table
+from halfsecond_bench.pages.document import (
+    details,
+    document,
+    legend,
+    paragraph,
+    plain,
+    section,
+    table,
+)
 from halfsecond_bench.pages.one_turn import axis_of, waterfall
 from halfsecond_bench.pages.plot import Axis, axis_from_zero
 from halfsecond_bench.quantities import FIRST_AUDIO, HUMAN_GAP_MS, WAITS, Quantity
@@ -31,7 +38,7 @@ def latency_page(result: Result, history: Sequence[Entry] = ()) -> str:
         paragraph(
             f"{result.turns} turns · profile {result.profile} · {result.device}", kind="note"
         ),
-        f"<h1>{html.escape(title)}</h1>",
+        f"<h1>{plain(title)}</h1>",
         paragraph(verdict.lead(result), kind="lead"),
         verdict.cards(result),
         paragraph(verdict.noise(result), kind="note"),
@@ -79,10 +86,10 @@ def _two_turns(turns: Sequence[Timeline]) -> str:
     axis = axis_of(middle, worst)
     return section(
         "A turn in the middle, and the worst",
-        f"<h3>In the middle: “{html.escape(middle.question)}”</h3>",
+        f"<h3>In the middle: “{plain(middle.question)}”</h3>",
         paragraph(largest_part(middle)),
         waterfall(middle, axis),
-        f"<h3>The worst: “{html.escape(worst.question)}”</h3>",
+        f"<h3>The worst: “{plain(worst.question)}”</h3>",
         paragraph(why_slow(worst, usual_ms(turns))),
         waterfall(worst, axis),
         paragraph(
@@ -145,7 +152,7 @@ def _waits(result: Result, quantity: Quantity, axis: Axis, kind: str) -> str:
         values, axis, kind=kind, marks=[HUMAN_GAP, *_targets(quantity)],
         interval=verdict.p50_interval(result, quantity.key), is_detailed=True,
     )  # fmt: skip
-    return f"<h3>{html.escape(quantity.label.capitalize())}</h3>{drawn}"
+    return f"<h3>{plain(quantity.label.capitalize())}</h3>{drawn}"
 
 
 def _row(
@@ -161,4 +168,4 @@ def _row(
         return ""
     axis = Axis(min([low, *values]), max([high, *values]) if high else axis_from_zero(values).high)
     drawn = charts.spread(values, axis, zone=zone, unit=unit)
-    return f"<h3>{html.escape(label)}</h3>{drawn}"
+    return f"<h3>{plain(label)}</h3>{drawn}"

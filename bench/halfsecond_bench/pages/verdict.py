@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 
 from halfsecond_bench.blame import tally, usual_ms
 from halfsecond_bench.critical_path import BUDGET
+from halfsecond_bench.pages.document import plain
 from halfsecond_bench.quantities import (
     FIRST_AUDIO,
     PLAYBACK,
@@ -121,14 +121,11 @@ def interval_words(hits: int, n: int) -> str:
 
 def _html_card(label: str, value: str, kind: str, words: str, more: str = "") -> str:
     spans = "".join(
-        f'<span class="{name}">{html.escape(text)}</span>'
+        f'<span class="{name}">{plain(text)}</span>'
         for name, text in ((kind, words), ("", more))
         if text
     )
-    return (
-        f'<div class="card"><span>{html.escape(label)}</span><b>{html.escape(value)}</b>{spans}'
-        "</div>"
-    )
+    return f'<div class="card"><span>{plain(label)}</span><b>{plain(value)}</b>{spans}</div>'
 
 
 SURE_OF_P95 = 59
