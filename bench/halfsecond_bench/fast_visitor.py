@@ -225,9 +225,9 @@ class FastVisitor:
         if isinstance(message, wire.Audio):
             duration_s = len(event.payload) / 2 / 24_000
             self.player.take(message.turn, at_s=event.at_s, duration_s=duration_s)
-        elif (kind := message.__struct_config__.tag) == "pause":
+        elif isinstance(message, wire.Pause):
             self.player.pause(event.at_s)
-        elif kind == "resume":
+        elif isinstance(message, wire.Resume):
             self.player.resume(event.at_s)
         if (reply := self._note(event)) is not None:
             gaps = self.player.gaps if self.player.turn == reply.turn else 0

@@ -38,9 +38,9 @@ Progress = Callable[[int], None]
 
 
 async def measure(
-    clips: Sequence[Clip],
     script: Sequence[Step],
     *,
+    noise: Clip,
     pace: float,
     seed: int,
     config_toml: str,
@@ -50,20 +50,20 @@ async def measure(
     threads: dict[str, int],
     progress: Progress | None = None,
 ) -> SoakReport:
-    """Performs the script with a server of its own. `clips` hold a "cough" and a "noise".
+    """Performs the script with a server of its own.
+
+    noise: what is heard in a step of "silence", before the silence.
 
     Raises:
         ServerError: the server did not start, or is gone.
     """
-    sounds = {c.file.partition(".")[0]: c for c in clips if c.kind == "noise"}
     async with running_server(config_toml) as server:
         cpu_s, began_s = server.cpu_s(), monotonic()
         soak = Soak(
             server,
             MetricsPage(metrics_port),
             pace=pace,
-            noise=audio.load(sounds["noise"].path).samples,
-            cough=audio.load(sounds["cough"].path).samples,
+            noise=audio.load(noise.path).samples,
             face_models=face_models,
         )
         await soak.run(script, progress)
@@ -91,7 +91,6 @@ class Soak:
     pace: float
     noise: NDArray[np.float32]
     """(n,) what is heard in a step of "silence", besides silence: a room."""
-    cough: NDArray[np.float32]
     face_models: Path
     now: Now = monotonic
     steps: list[SoakStep] = field(default_factory=list)
@@ -207,7 +206,7 @@ class Soak:
 
     async def _cough(self, step: Step) -> None:
         await self._begin(step)
-        self._visitor.microphone.say(self.cough)
+        self._visitor.microphone.say(self._load(step.sound))
         await self._visitor.until_quiet(limit_s=LIMIT_S)
 
     async def _silence(self, step: Step) -> None:
@@ -230,9 +229,12 @@ class Soak:
         await self._visitor.until_heard(step.after_s, limit_s=LIMIT_S)
 
     def _say(self, clip: Clip) -> None:
+        self._visitor.say(self._load(clip))
+
+    def _load(self, clip: Clip) -> NDArray[np.float32]:
         if clip.file not in self._sounds:
             self._sounds[clip.file] = audio.load(clip.path).samples
-        self._visitor.say(self._sounds[clip.file])
+        return self._sounds[clip.file]
 
 
 _ACTIONS = {

@@ -25,9 +25,9 @@ SHARES: dict[Kind, float] = {
     "vanish": 0.02,
 }
 """ask and type: a question, heard to its end. interrupt: stopped by the client's button; speak_over
-and type_over: by another question. cough: during the answer. silence: nothing for a while, then a
-question. leave: a question, then the visitor goes and another comes. vanish: the client dies in the
-middle of the answer, and another comes."""
+and type_over: by another question. cough: a sound that must not stop the answer. silence: nothing
+for a while, then a question. leave: a question, then the visitor goes and another comes. vanish:
+the client dies in the middle of the answer, and another comes."""
 TWICE = ("speak_over", "type_over")
 """Steps with two questions."""
 AFTER_S = (0.1, 2.5)
@@ -42,12 +42,21 @@ class Step:
     question: Clip
     other: Clip
     """What is asked over the answer."""
+    sound: Clip
+    """What is heard over it without being meant: a cough, a click, an "mm-hm"."""
     after_s: float
     is_measured: bool
     """Played at the pace of real time, and the A/V offset measured on the pictures."""
 
 
-def script(questions: Sequence[Clip], *, turns: int, measured_every: int, seed: int) -> list[Step]:
+def script(
+    questions: Sequence[Clip],
+    sounds: Sequence[Clip],
+    *,
+    turns: int,
+    measured_every: int,
+    seed: int,
+) -> list[Step]:
     """Steps with `turns` questions; every `measured_every`th step is a spoken one, measured."""
     chance = random.Random(seed)
     made: list[Step] = []
@@ -60,6 +69,7 @@ def script(questions: Sequence[Clip], *, turns: int, measured_every: int, seed: 
                 kind="ask" if is_measured else kind,
                 question=question,
                 other=other,
+                sound=chance.choice(sounds),
                 after_s=round(chance.uniform(*AFTER_S), 3),
                 is_measured=is_measured,
             )

@@ -115,6 +115,17 @@ async def test_sound_that_waits_when_the_answer_is_cut_off_is_not_handed_out(
         assert await server.granted(within_s=0.3) == 1
 
 
+async def test_what_the_server_sends_too_late_is_dropped_and_counted(tmp_path: Path) -> None:
+    async with conversing(tmp_path) as (server, client):
+        await server.say(wire.Audio(turn=1, generation=1), b"\0\0")
+        await server.say(wire.StateChange(generation=2, state="listening"))
+        await server.say(wire.Audio(turn=1, generation=1, seq=1), b"\0\0")
+        await server.say(wire.TurnEnd(turn=1, generation=2, reason="interrupted"))
+        taken = await take(client, lambda e: isinstance(e, Received) and is_end(e))
+        assert not any(isinstance(e, Received) and e.message.seq == 1 for e in taken)
+        assert client.stale_count == 1
+
+
 async def test_sound_of_a_turn_that_ended_by_itself_is_handed_out(tmp_path: Path) -> None:
     async with conversing(tmp_path) as (server, client):
         await server.say(wire.Audio(turn=1, generation=1), b"\0\0")

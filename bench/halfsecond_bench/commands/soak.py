@@ -12,7 +12,7 @@ from rich.progress import Progress
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
 from halfsecond.stages.engines import open_store
-from halfsecond_bench.clips import default_folder, load_clips
+from halfsecond_bench.clips import default_folder, false_alarms, load_clips
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     JsonFile,
@@ -25,6 +25,9 @@ from halfsecond_bench.commands.options import (
 )
 from halfsecond_bench.metrics_page import free_port
 from halfsecond_bench.soak_script import script
+
+NOISE = "noise.flac"
+"""The clip of a room in which nobody speaks."""
 
 
 def soak(
@@ -44,15 +47,20 @@ def soak(
     from halfsecond_bench.soak_report import print_report, write_plot
 
     settings, port = load(config), free_port()
+    recorded = load_clips(clips or default_folder())
     steps = script(
-        asked_questions(settings, clips), turns=turns, measured_every=measured_every, seed=seed
+        asked_questions(settings, clips),
+        [clip for clip in false_alarms(recorded) if clip.file != NOISE],
+        turns=turns,
+        measured_every=measured_every,
+        seed=seed,
     )
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("asking", total=len(steps))
         report = asyncio.run(
             measure(
-                load_clips(clips or default_folder()),
                 steps,
+                noise=next(clip for clip in recorded if clip.file == NOISE),
                 pace=pace,
                 seed=seed,
                 config_toml=server_toml(config, metrics_port=port),
