@@ -20,6 +20,7 @@ from halfsecond.models.llm.persona import build_messages, opening
 from halfsecond.stages import openers
 from halfsecond.stages.engines import open_store
 from halfsecond.store import Store
+from halfsecond_bench.answering import AnswererFigures, measure_answerers, print_answerers
 from halfsecond_bench.clips import Clip, real_speech
 from halfsecond_bench.statistics import Distribution, device, distribution, versions
 from halfsecond_bench.tables import distributions_table, plain_table
@@ -67,6 +68,7 @@ class StagesReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     asr: AsrFigures
     llm_first_token_ms: Distribution
     llm_token_ms: Distribution
+    answerers: list[AnswererFigures] = []
     tts_first_chunk_ms: dict[str, Distribution]
     tts_real_time_factor: Distribution
     mesh_frame_ms: Distribution
@@ -89,6 +91,7 @@ def measure(config: Config, clips: Sequence[Clip], *, rounds: int) -> StagesRepo
         asr=asr,
         llm_first_token_ms=first_token,
         llm_token_ms=token,
+        answerers=measure_answerers(config, store, clips, rounds=max(2, rounds // 3)),
         tts_first_chunk_ms=chunks,
         tts_real_time_factor=factor,
         mesh_frame_ms=frames,
@@ -226,6 +229,7 @@ def print_report(report: StagesReport, console: Console) -> None:
         f"{100 * asr.wer_needed:.1f} %, 30 s {100 * asr.wer_full:.1f} %; worse in needed context: "
         f"{', '.join(asr.clips_worse) or 'none'}"
     )
+    print_answerers(report.answerers, console)
     lips = plain_table("Wav2Lip", "threads", "batch", "ms a frame", "fps")
     for case in report.wav2lip["cases"]:
         lips.add_row(

@@ -59,7 +59,7 @@ def _gguf_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]
 _GGUF_TO_CTRANSLATE2 = Preparer(
     "gguf-to-ctranslate2", 2, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "jinja2", "tokenizers")
 )
-_GGUF_TO_ONNX = Preparer("gguf-to-onnx", 1, _gguf_to_onnx, ("gguf", "onnx", "tokenizers"))
+_GGUF_TO_ONNX = Preparer("gguf-to-onnx", 2, _gguf_to_onnx, ("gguf", "onnx", "tokenizers"))
 
 PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
     preparer.name: preparer
