@@ -117,7 +117,7 @@ def _replies(stage: Stage[Any, Any], requests: Sequence[Any]) -> list[Any]:
     return [reply for request in requests for reply in stage.run(request, Cancel())]
 
 
-class Kitchen:
+class TurnWork:
     """Opens stages of a config with any number of threads, with their work of a turn."""
 
     def __init__(self, config: Config, store: Store, clip: Clip) -> None:
@@ -183,11 +183,11 @@ def measure(
 
     progress: called once for each of `engines(config)`.
     """
-    kitchen = Kitchen(config, open_store(config), clip)
-    works = _open_all(config, kitchen)
+    opener = TurnWork(config, open_store(config), clip)
+    works = _open_all(config, opener)
     rows: list[Row] = []
     for engine in engines(config):
-        rows += _try(engine, kitchen, works, counts=_counts(engine, config, cores), rounds=rounds)
+        rows += _try(engine, opener, works, counts=_counts(engine, config, cores), rounds=rounds)
         progress()
     for work in works.values():
         work.stage.close()
@@ -217,15 +217,15 @@ def _counts(engine: Engine, config: Config, cores: int) -> list[int]:
     return candidates(cores)
 
 
-def _open_all(config: Config, kitchen: Kitchen) -> dict[str, Work]:
+def _open_all(config: Config, opener: TurnWork) -> dict[str, Work]:
     stages = ["tts", "lipsync", "asr"]
     stages += ["endpoint"] if config.endpoint.mode == "smart" else []
     stages += ["llm"] if config.llm.kind == "local" else []
     works: dict[str, Work] = {}
     for stage in stages:
-        works[stage] = kitchen.open(stage)
+        works[stage] = opener.open(stage)
         if stage == "tts":
-            kitchen.hear_voice(works[stage])
+            opener.hear_voice(works[stage])
     return works
 
 
@@ -238,11 +238,11 @@ class _Times:
 
 
 def _try(
-    engine: Engine, kitchen: Kitchen, works: dict[str, Work], *, counts: list[int], rounds: int
+    engine: Engine, opener: TurnWork, works: dict[str, Work], *, counts: list[int], rounds: int
 ) -> list[Row]:
     """The counts take turns in every round, so that another load meets all; the first warms up."""
     stage = STAGES[engine]
-    tried = {count: kitchen.open(stage, count) for count in counts}
+    tried = {count: opener.open(stage, count) for count in counts}
     times = {count: _Times() for count in counts}
     for number in range(rounds + 1):
         for count, work in tried.items():

@@ -12,12 +12,14 @@ import pytest
 from halfsecond.config import AsrConfig, Config, FaceConfig, LlmConfig
 from halfsecond.errors import StageError
 from halfsecond.stages.stage import Cancel
+from halfsecond_bench.clips import default_folder, load_clips, questions
 from halfsecond_bench.statistics import distribution
 from halfsecond_bench.threads import (
     Row,
     Work,
     candidates,
     engines,
+    measure,
     recommend,
     time_lanes,
     with_threads,
@@ -123,3 +125,17 @@ def test_the_works_of_a_lane_follow_one_another() -> None:
 def test_the_fault_of_a_stage_is_raised() -> None:
     with pytest.raises(StageError, match="cannot"):
         time_lanes([[Work(Meeting(), ["fail"])], [Work(Meeting(), ["one"])]])
+
+
+@pytest.mark.models
+def test_every_engine_of_the_default_config_is_tried_alone_and_in_company() -> None:
+    clip = questions(load_clips(default_folder()))[0]
+    report = measure(Config(), clip, profile="default", cores=1, rounds=1)
+    assert [row.engine for row in report.rows] == ["asr", "tts", "face", "llm"]
+    assert report.recommended == dict.fromkeys(("asr", "tts", "face", "llm"), 1)
+    for tried in report.rows:
+        assert 0 < tried.first_ms.p50 <= tried.whole_ms.p50
+        assert tried.together_ms.p50 > 0
+        assert tried.others_ms.p50 > 0
+    face = next(tried for tried in report.rows if tried.engine == "face")
+    assert face.first_ms.p50 < face.whole_ms.p50 / 2  # a picture of some 25
