@@ -12,6 +12,7 @@ from halfsecond_bench.commands.overhead import overhead
 from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
+from halfsecond_bench.commands.threads import threads
 
 app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, and why.")
 app.command()(compare)
@@ -20,5 +21,6 @@ app.command()(stages)
 app.command()(load)
 app.command()(soak)
 app.command()(overhead)
+app.command()(threads)
 app.command()(report)
 app.command()(gate)

@@ -166,10 +166,16 @@ class Listener:
 
     def since(self, from_sample: int, to_sample: int | None = None) -> NDArray[np.float32]:
         """(n,) mono 16 kHz between two samples of the stream, as far as it is still kept."""
-        kept = np.concatenate([np.zeros(0, np.float32), *self._audio])
-        start = max(0, from_sample - self._first_sample)
-        end = None if to_sample is None else max(start, to_sample - self._first_sample)
-        return np.array(kept[start:end])
+        # From the newest block back to where it begins: half a minute is kept, seconds are wanted.
+        first, blocks = self._end_sample, [np.zeros(0, np.float32)]
+        for block in reversed(self._audio):
+            if first <= from_sample:
+                break
+            first -= len(block)
+            blocks.append(block)
+        start = max(0, from_sample - first)
+        end = None if to_sample is None else max(start, to_sample - first)
+        return np.array(np.concatenate(blocks[::-1])[start:end])
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""

@@ -90,12 +90,13 @@ class FactsPage:
 
     def matches(self, question: str) -> list[Match]:
         """Lines that have anything in common with the question, best first."""
-        groups = self._groups(question)
-        total = sum(self._rarity(group) for group in groups)
+        # Looked up once: each rarity takes a walk over the page, and so does this search.
+        rarities = [(group, self._rarity(group)) for group in self._groups(question)]
+        total = sum(rarity for _, rarity in rarities)
         asked = f" {normalized(question)} "
         found = []
         for fact, line in zip(self.facts, self._lines, strict=True):
-            held = [(group, group.likeness(line) * self._rarity(group)) for group in groups]
+            held = [(group, group.likeness(line) * rarity) for group, rarity in rarities]
             score = sum(rarity * group.place(line) for group, rarity in held)
             coverage = sum(rarity for _, rarity in held) / total if total else 0.0
             if any(f" {normalized(phrase)} " in asked for phrase in fact.keywords):
