@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from halfsecond_bench.commands.compare import compare
+from halfsecond_bench.commands.echo import echo
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
 from halfsecond_bench.commands.report import report
@@ -14,5 +15,6 @@ app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, 
 app.command()(compare)
 app.command()(latency)
 app.command()(stages)
+app.command()(echo)
 app.command()(report)
 app.command()(gate)
