@@ -41,8 +41,8 @@ State = Literal["unknown", "present", "absent"]
 class EchoPath:
     """Correlates what was played with what is heard (GCC-PHAT, Knapp and Carter 1976).
 
-    state: "present" once a sure peak was seen twice, "absent" when a peak fails to come, and "unknown"
-        before anything was played.
+    state: "present" once a sure peak was seen twice, "absent" when none comes, and "unknown" before
+        enough was played.
     lag_s, gain_db: of the last sure peak: how much later, and how much louder than the reference,
         the echo is in the microphone.
     """
