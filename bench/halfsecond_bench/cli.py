@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from halfsecond_bench.commands.compare import compare
+from halfsecond_bench.commands.echo import echo
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.latency import latency
 from halfsecond_bench.commands.load import load
@@ -22,5 +23,6 @@ app.command()(load)
 app.command()(soak)
 app.command()(overhead)
 app.command()(threads)
+app.command()(echo)
 app.command()(report)
 app.command()(gate)

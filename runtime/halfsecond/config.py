@@ -95,6 +95,15 @@ class VadConfig(Section, frozen=True, kw_only=True):
     """Speech probability below which a window counts as silence."""
 
 
+class EchoConfig(Section, frozen=True, kw_only=True):
+    """The face's own voice in the microphone."""
+
+    kind: Literal["auto", "aec3", "none"] = "auto"
+    """`aec3` subtracts what is played (WebRTC's canceller; `pip install 'halfsecond[aec]'`) and
+    adds 8 ms to every wait; `none` is for microphones that do so themselves, or hear no
+    loudspeaker. `auto` takes `aec3` where it is installed."""
+
+
 class EndpointConfig(Section, frozen=True, kw_only=True):
     """How much silence ends a turn. All silences count from the last speech."""
 
@@ -295,6 +304,7 @@ class Config(Section, frozen=True, kw_only=True):
     server: ServerConfig = ServerConfig()
     turn: TurnConfig = TurnConfig()
     vad: VadConfig = VadConfig()
+    echo: EchoConfig = EchoConfig()
     endpoint: EndpointConfig = EndpointConfig()
     asr: AsrConfig = AsrConfig()
     llm: LlmConfig = LlmConfig()

@@ -1,0 +1,1 @@
+"""Models that take the face's own voice out of the microphone."""
