@@ -12,10 +12,18 @@ from fakes.engines import FakeEngines
 from halfsecond import wire
 from halfsecond.bus.server import Server
 from halfsecond.client import Client
-from halfsecond.config import Config, EndpointConfig, FaceConfig, ServerConfig, TurnConfig
+from halfsecond.config import (
+    Config,
+    EchoConfig,
+    EndpointConfig,
+    FaceConfig,
+    ServerConfig,
+    TurnConfig,
+)
 
 QUICK = Config(
     server=ServerConfig(max_sessions=2, session_timeout_s=2.0, stall_timeout_s=1.0),
+    echo=EchoConfig(kind="none"),
     endpoint=EndpointConfig(mode="silence", silence_s=0.2),
     turn=TurnConfig(pause_s=0.1, min_speech_s=0.09),
     face=FaceConfig(idle_fps=0),

@@ -15,6 +15,7 @@ from halfsecond.config import TurnConfig, VadConfig
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.vad.loudness import Loudness, SoundFell, SoundRose
 from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig, SpeechEvent
+from halfsecond.stages.echo import EchoCancellation
 from halfsecond.stages.stage import Cancel, StageHandle
 from halfsecond.stages.vad import VadReply, VadRequest
 from halfsecond.timeline import Now
@@ -43,11 +44,13 @@ class Listener:
         thresholds: VadConfig,
         rate_hz: int,
         channels: int,
+        echo: EchoCancellation,
         now: Now,
     ) -> None:
         self._session = session
         self._vad = vad
         self._now = now
+        self._echo = echo
         self._resampler = LiveResampler(rate_hz=rate_hz, channels=channels)
         self._segmenter = Segmenter(
             SegmenterConfig(
@@ -103,11 +106,13 @@ class Listener:
         pcm = await self._blocks.get()
         self._waiting_bytes -= len(pcm or b"")
         samples = self._resampler.push(self._closing_silence if pcm is None else pcm)
-        self._keep(samples)
-        self._arrivals.append((self._end_sample, self._now()))
-        for fall_or_rise in self._loudness.push(samples):
+        arrived_s = self._now()
+        cleaned = self._echo.clean(samples, None if pcm is None else arrived_s)
+        self._keep(cleaned.samples)
+        self._arrivals.append((self._end_sample, arrived_s))
+        for fall_or_rise in self._loudness.push(cleaned.audible):
             yield fall_or_rise
-        pending = np.concatenate([self._pending, samples])
+        pending = np.concatenate([self._pending, cleaned.audible])
         whole = len(pending) // WINDOW_SAMPLES * WINDOW_SAMPLES
         self._pending = pending[whole:]
         if not whole:

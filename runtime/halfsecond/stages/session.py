@@ -10,13 +10,16 @@ from typing import Any
 import structlog
 
 from halfsecond import wire
+from halfsecond.audio import pcm16_to_float
 from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
 from halfsecond.metrics import METRICS
 from halfsecond.models.asr.recognizer import Transcript
+from halfsecond.models.echo.registry import open_canceller
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.asr import AsrRequest
+from halfsecond.stages.echo import EchoCancellation
 from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.engines import Engines, sampling_of
 from halfsecond.stages.face import Face
@@ -74,6 +77,7 @@ class Session:
             sampling=sampling_of(config),
             turns=config.persona.history_turns,
         )
+        self._echo = EchoCancellation(open_canceller(config.echo.kind), now=now)
         self._listener = Listener(
             name,
             engines.vad,
@@ -82,6 +86,7 @@ class Session:
             thresholds=config.vad,
             rate_hz=hello.audio_rate_hz,
             channels=hello.audio_channels,
+            echo=self._echo,
             now=now,
         )
         self._endpointing = Endpointing(
@@ -172,6 +177,7 @@ class Session:
         """The client reports how far the answer was heard."""
         if self._turn is not None and self._turn.settings.number == turn:
             self._turn.playback.report(pts_s)
+            self._echo.played.report(turn, pts_s)
 
     async def _listen(self) -> None:
         while True:
@@ -295,7 +301,17 @@ class Session:
             phrases=self._phrases,
             is_settled=self._endpointing.is_settled,
         )
-        return Turn(settings, self._engines, self.outbox.put, self._now)
+        return Turn(settings, self._engines, self._send, self._now)
+
+    def _send(self, header: wire.Header, payload: bytes) -> None:
+        """Hands over what a turn has made; the echo canceller is told what will be heard."""
+        if isinstance(header, wire.Audio):
+            self._echo.played.add(header.turn, pcm16_to_float(payload))
+        elif isinstance(header, wire.Pause):
+            self._echo.played.pause()
+        elif isinstance(header, wire.Resume):
+            self._echo.played.resume()
+        self.outbox.put(header, payload)
 
     def _reveal(self, turn: Turn) -> None:
         turn.timeline.mark("endpoint", self._now())
@@ -356,6 +372,7 @@ class Session:
         if turn is None:
             return
         turn.cancel()
+        self._echo.played.stop()
         turn.timeline.mark("interrupted", self._now())
         self._generation += 1
         self.outbox.drop_before(self._generation)
