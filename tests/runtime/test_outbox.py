@@ -45,6 +45,23 @@ async def test_sound_and_words_go_before_pictures_each_in_order() -> None:
     ]
 
 
+async def test_what_raises_the_generation_overtakes_no_picture_that_could_still_be_shown() -> None:
+    outbox = Outbox(credit=5)
+    outbox.put(wire.Video(generation=1, width=2, height=2))  # the resting face
+    outbox.put(sound(0, generation=1))
+    outbox.put(wire.StateChange(turn=2, generation=2, state="thinking"))
+    outbox.put(picture(0, generation=2))
+    found = await sent(outbox)
+    assert [(type(m), m.generation) for m in found] == [(wire.StateChange, 2), (wire.Video, 2)]
+
+
+async def test_a_message_outside_any_generation_drops_nothing() -> None:
+    outbox = Outbox(credit=5)
+    outbox.put(picture(0, generation=3))
+    outbox.put(wire.Error(code="too_fast", message="audio comes faster than it can be heard"))
+    assert [type(m) for m in await sent(outbox)] == [wire.Error, wire.Video]
+
+
 async def test_a_payload_stays_with_its_header() -> None:
     outbox = Outbox(credit=1)
     outbox.put(picture(0), b"picture")

@@ -16,10 +16,15 @@ MAX_MESSAGES = 2000
 
 @dataclass
 class Outbox:
-    """One client's queue. Filled and emptied on the event loop."""
+    """One client's queue. Filled and emptied on the event loop.
+
+    Words that raise the generation go before the pictures that wait, and make them void.
+    """
 
     credit: int = 0
     dropped_pictures: int = 0
+    generation: int = 0
+    """The highest of words and audio so far."""
     _messages: deque[tuple[wire.Header, bytes]] = field(default_factory=deque)
     _pictures: deque[tuple[wire.Video, bytes]] = field(default_factory=deque)
     _filled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,6 +47,8 @@ class Outbox:
                 self.dropped_pictures += 1
             self._pictures.append((header, payload))
         else:
+            if header.generation > self.generation:
+                self.drop_before(header.generation)
             self._messages.append((header, payload))
         self._filled.set()
 
@@ -52,6 +59,7 @@ class Outbox:
 
     def drop_before(self, generation: int) -> None:
         """Forgets the audio and pictures of older generations; words stay."""
+        self.generation = max(self.generation, generation)
         self._pictures = deque(p for p in self._pictures if p[0].generation >= generation)
         self._messages = deque(
             m
