@@ -29,6 +29,8 @@ LEVEL = 0.2
 IDLE_S = 10.0
 BETWEEN_TURNS_S = 0.2
 TURN_LIMIT_S = 20.0
+# Without the echo canceller, which is signal processing and no handing over: it keeps back 8 ms of
+# sound, so that a turn would be over in another block than the one that is watched.
 CONFIG = """
 [turn]
 is_speculative = {is_speculative}
@@ -36,6 +38,8 @@ can_interrupt = false
 [endpoint]
 mode = "silence"
 silence_s = {silence_s}
+[echo]
+kind = "none"
 [log]
 format = "json"
 """

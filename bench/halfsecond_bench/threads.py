@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -23,12 +24,12 @@ from halfsecond.stages.engines import build_stage, open_store, sampling_of
 from halfsecond.stages.lipsync import LipSyncRequest
 from halfsecond.stages.llm import LlmRequest
 from halfsecond.stages.stage import Cancel, Stage
-from halfsecond.stages.tts import TtsRequest
+from halfsecond.stages.tts import TtsRequest, TtsStage
 from halfsecond.store import Store
 from halfsecond_bench.clips import Clip
-from halfsecond_bench.statistics import Distribution, device, distribution, versions
+from halfsecond_bench.statistics import device, distribution, versions
+from halfsecond_bench.threads_report import Engine, Row, ThreadsReport, candidates, recommend
 
-Engine = Literal["asr", "llm", "tts", "face"]
 STAGES = {"asr": "asr", "llm": "llm", "tts": "tts", "face": "lipsync"}
 """The stage that each section of the config with a `threads` key is for."""
 SCENES = ((("asr",), ("endpoint",)), (("llm",), ("tts", "lipsync")))
@@ -38,56 +39,6 @@ CLAUSE = "The moon rock is in the Apollo room on the first floor."
 QUESTION = "When does the museum close?"
 FEEDS_S = (0.2, 0.4, 0.4)
 """The stretches of speech that the lips are fed with, as in a turn."""
-WORTH = 0.05
-"""More threads must save this part of the time, or they are left to others."""
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine with one number of threads."""
-
-    engine: Engine
-    threads: int
-    first_ms: Distribution
-    """Alone: to its first reply (first token, first chunk, first picture)."""
-    whole_ms: Distribution
-    """Alone: to its last."""
-    together_ms: Distribution
-    """To its last reply beside the others of its scene."""
-    others_ms: Distribution
-    """To the last reply of those others, meanwhile."""
-
-
-class ThreadsReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="threads"):
-    """The result of `bench threads`."""
-
-    profile: str
-    device: str
-    versions: dict[str, str]
-    threads: dict[str, int]
-    """What the config says; the others of a scene have these."""
-    recommended: dict[str, int]
-    rows: list[Row]
-
-
-def candidates(cores: int) -> list[int]:
-    """The numbers of threads to try: all up to 4, then in steps of a half, up to `cores`."""
-    steps = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-    return sorted({n for n in steps if n <= cores} | {min(cores, steps[-1])})
-
-
-def recommend(rows: Sequence[Row]) -> int:
-    """The least threads of one engine's rows with which it and its company are as good as done
-    soonest (within `WORTH`).
-
-    Company counts: a second thread that makes one engine quicker takes the core of the other.
-    """
-
-    def cost_ms(row: Row) -> float:
-        return row.together_ms.p50 + row.others_ms.p50
-
-    least_ms = min(cost_ms(row) for row in rows)
-    good = [row.threads for row in rows if cost_ms(row) <= least_ms * (1 + WORTH)]
-    return min(good)
 
 
 @dataclass
@@ -129,9 +80,17 @@ class TurnWork:
     def open(self, stage: str, threads: int | None = None) -> Work:
         """threads: instead of the config's."""
         config = self._config if threads is None else with_threads(self._config, stage, threads)
-        opened = build_stage(stage, config, self._store)
+        opened = self._build(stage, config)
         opened.open()
         return Work(opened, *getattr(self, f"_{stage}")())
+
+    def _build(self, stage: str, config: Config) -> Stage[Any, Any]:
+        """A voice that remembers nothing: each time it is to speak."""
+        if stage != "tts":
+            return build_stage(stage, config, self._store)
+        directory = self._store.path(config.tts.model)
+        open_voice = partial(openers.open_voice, config.tts, directory)
+        return TtsStage(open_voice, label="tts", remembered_s=0.0)
 
     def hear_voice(self, voice: Work) -> None:
         """Takes the speech that lips are asked to move with."""

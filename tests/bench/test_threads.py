@@ -14,16 +14,8 @@ from halfsecond.errors import StageError
 from halfsecond.stages.stage import Cancel
 from halfsecond_bench.clips import default_folder, load_clips, questions
 from halfsecond_bench.statistics import distribution
-from halfsecond_bench.threads import (
-    Row,
-    Work,
-    candidates,
-    engines,
-    measure,
-    recommend,
-    time_lanes,
-    with_threads,
-)
+from halfsecond_bench.threads import Work, engines, measure, time_lanes, with_threads
+from halfsecond_bench.threads_report import Row, candidates, recommend
 
 
 def row(count: int, *, together_ms: float, others_ms: float, alone_ms: float = 100.0) -> Row:
@@ -78,6 +70,14 @@ def test_a_second_thread_that_pays_in_company_is_recommended() -> None:
         recommend([row(1, together_ms=100, others_ms=100), row(2, together_ms=60, others_ms=110)])
         == 2
     )
+
+
+def test_a_second_thread_that_harms_nobody_is_recommended_for_a_sooner_first_reply() -> None:
+    rows = [
+        row(1, together_ms=100, others_ms=100, alone_ms=42),
+        row(2, together_ms=101, others_ms=102, alone_ms=34),
+    ]
+    assert recommend(rows) == 2
 
 
 def test_threads_that_save_less_than_a_twentieth_are_left_to_others() -> None:
@@ -137,5 +137,7 @@ def test_every_engine_of_the_default_config_is_tried_alone_and_in_company() -> N
         assert 0 < tried.first_ms.p50 <= tried.whole_ms.p50
         assert tried.together_ms.p50 > 0
         assert tried.others_ms.p50 > 0
+    voice = next(tried for tried in report.rows if tried.engine == "tts")
+    assert voice.first_ms.p50 > 1  # spoken anew, not remembered
     face = next(tried for tried in report.rows if tried.engine == "face")
     assert face.first_ms.p50 < face.whole_ms.p50 / 2  # a picture of some 25

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fakes.engines import FakeVad
 from halfsecond.audio import float_to_pcm16, pcm16_to_float
 from halfsecond.config import TurnConfig, VadConfig
+from halfsecond.models.echo.canceller import NoCanceller
+from halfsecond.stages.echo import EchoCancellation
 from halfsecond.stages.listening import KEPT_S, RATE_HZ, Listener
 from halfsecond.stages.local import LocalStage
 
@@ -29,6 +31,7 @@ async def listener() -> AsyncIterator[Listener]:
         thresholds=VadConfig(),
         rate_hz=RATE_HZ,
         channels=1,
+        echo=EchoCancellation(NoCanceller(), now=lambda: 0.0),
         now=lambda: 0.0,
     )
     await vad.close()

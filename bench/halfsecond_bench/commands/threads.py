@@ -20,7 +20,8 @@ from halfsecond_bench.commands.options import (
     write_json,
 )
 from halfsecond_bench.tables import plain_table
-from halfsecond_bench.threads import ThreadsReport, engines, measure
+from halfsecond_bench.threads import engines, measure
+from halfsecond_bench.threads_report import ThreadsReport
 
 
 def threads(
