@@ -220,6 +220,11 @@ class PhrasesConfig(Section, frozen=True, kw_only=True):
     """Spoken clauses that are remembered besides, in seconds of speech (0.1 MB each). 0 makes
     every clause anew."""
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anything is said that is known beforehand."""
+        return bool(self.greeting or self.openings or self.presets)
+
 
 class TtsConfig(Section, frozen=True, kw_only=True):
     """The voice."""

@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.models.lipsync.patch_memory import PatchMemory
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
 from halfsecond_bench.wav2lip_file import random_inputs, write_echo, write_wav2lip
 
@@ -43,6 +44,34 @@ def test_the_published_network_answers_the_sound(tmp_path: Path) -> None:
     again = network.draw(inputs["audio_sequences"][[0, 0]], face)
     assert np.abs(drawn[0].astype(int) - drawn[1]).max() > 2
     np.testing.assert_array_equal(again[0], again[1])
+
+
+def test_what_was_drawn_before_is_not_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    memory = PatchMemory(frames=4)
+    network = Wav2LipNetwork(tmp_path / "w.onnx", memory=memory)
+    inputs = random_inputs(6)
+    sound, face = inputs["audio_sequences"], inputs["face_sequences"][0]
+    drawn: list[int] = []
+    run = network._run
+
+    def counting(part: Any, face: Any, batch: int) -> Any:
+        drawn.append(len(part))
+        return run(part, face, batch)
+
+    monkeypatch.setattr(network, "_run", counting)
+    first = network.draw(sound[:3], face)
+    mixed = network.draw(sound[[2, 3, 0]], face)
+    assert drawn == [3, 1]
+    np.testing.assert_array_equal(mixed[[0, 2]], first[[2, 0]])
+    network.draw(sound[4:], face)  # two more: the oldest of four go
+    network.draw(sound[:1], face)
+    assert drawn == [3, 1, 2, 1]
+    other = network.draw(sound[4:5], face[::-1].copy())
+    assert drawn[-1] == 1
+    assert np.abs(other.astype(int) - network.draw(sound[4:5], face)).max() > 0
 
 
 def test_a_file_with_a_fixed_batch_draws_any_number_of_frames(tmp_path: Path) -> None:

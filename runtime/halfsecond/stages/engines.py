@@ -138,7 +138,12 @@ def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
 def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:
     face = config.face
     return LipSyncStage(
-        partial(openers.open_drivers, face, store.path(face.model)),
+        partial(
+            openers.open_drivers,
+            face,
+            store.path(face.model),
+            has_phrases=config.phrases.is_used,
+        ),
         jpeg_quality=face.jpeg_quality,
         label=f"{face.driver} {face.width}x{face.height} at {face.fps} fps",
     )

@@ -29,15 +29,19 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
     )
 
 
-def open_drivers(config: FaceConfig, models: Path) -> OpenDriver:
+def open_drivers(config: FaceConfig, models: Path, *, has_phrases: bool = False) -> OpenDriver:
     """Prepares the portrait of `[face]`, and returns what makes a driver of it for each session.
+
+    has_phrases: what is said comes again, so that what a network draws for it is kept.
 
     Raises:
         PortraitError: the picture cannot become a face.
         ConfigError: Wav2Lip without a model file.
     """
     if config.driver == "wav2lip":
-        return _open_wav2lip(config, models)
+        from halfsecond.models.lipsync.patch_memory import REMEMBERED_FRAMES
+
+        return _open_wav2lip(config, models, REMEMBERED_FRAMES if has_phrases else 0)
     from halfsecond.models.lipsync.mesh import MeshLipSync
 
     return partial(MeshLipSync, _open_portrait(config, models), fps=config.fps, seed=config.seed)
@@ -52,7 +56,7 @@ def _open_portrait(config: FaceConfig, models: Path) -> Portrait:
     return load_portrait(picture, finder, size=(config.width, config.height))
 
 
-def _open_wav2lip(config: FaceConfig, models: Path) -> OpenDriver:
+def _open_wav2lip(config: FaceConfig, models: Path, remembered_frames: int) -> OpenDriver:
     """The network is shared: all drivers are called from the stage's one thread."""
     if not config.wav2lip:
         raise ConfigError(
@@ -60,10 +64,15 @@ def _open_wav2lip(config: FaceConfig, models: Path) -> OpenDriver:
         )
     from halfsecond.models.lipsync.compositor import Compositor
     from halfsecond.models.lipsync.expression import Expression
+    from halfsecond.models.lipsync.patch_memory import PatchMemory
     from halfsecond.models.lipsync.wav2lip import Wav2LipSync
     from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
 
-    network = Wav2LipNetwork(Path(config.wav2lip), threads=config.threads)
+    network = Wav2LipNetwork(
+        Path(config.wav2lip),
+        threads=config.threads,
+        memory=PatchMemory(frames=remembered_frames),
+    )
     portrait = _open_portrait(config, models)
 
     def open_driver() -> LipSync:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.mel import MEL_BANDS, WINDOW_STEPS
+from halfsecond.models.lipsync.patch_memory import PatchMemory
 from halfsecond.models.sessions import CPU, Session, open_session
 
 EXPECTED = (
@@ -41,8 +42,17 @@ class Wav2LipNetwork:
         UnsupportedModelError: its shapes are not those of `EXPECTED`, or running it fails.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (CPU,)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] = (CPU,),
+        memory: PatchMemory | None = None,
+    ) -> None:
+        """memory: of what was drawn before; None draws everything anew."""
         self._path = path
+        self._memory = memory or PatchMemory(frames=0)
         self._session = _open_own(path, threads, providers)
         inputs = [
             _Input(i.name, tuple(i.shape), _NUMBER_TYPES.get(i.type))
@@ -60,16 +70,31 @@ class Wav2LipNetwork:
     def draw(self, sound: NDArray[np.float32], face: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The face that says each of the sounds, as (n, patch_px, patch_px, 3) RGB.
 
+        What the memory holds is not drawn again.
+
         sound: (n, 1, MEL_BANDS, WINDOW_STEPS), see `mel`.
         face: (6, patch_px, patch_px) of `face_input`, the same for all of them.
         """
+        keys = PatchMemory.keys(sound, face)
+        patches = [self._memory.get(key) for key in keys]
+        missing = [at for at, patch in enumerate(patches) if patch is None]
+        for at, patch in zip(missing, self._draw(sound[missing], face), strict=True):
+            patches[at] = patch
+            self._memory.add(keys[at], patch)
+        return np.stack([patch for patch in patches if patch is not None])
+
+    def _draw(
+        self, sound: NDArray[np.float32], face: NDArray[np.float32]
+    ) -> Sequence[NDArray[np.uint8]]:
         count = len(sound)
+        if not count:
+            return []
         fixed = self._face.shape[0]
         step = fixed if isinstance(fixed, int) else count
         drawn = [self._run(sound[i : i + step], face, step) for i in range(0, count, step)]
         bgr = np.concatenate(drawn)[:count].transpose(0, 2, 3, 1)
         scaled = np.rint(np.clip(bgr[..., ::-1], 0.0, 1.0) * np.float32(255.0))
-        return np.ascontiguousarray(scaled.astype(np.uint8))
+        return list(np.ascontiguousarray(scaled.astype(np.uint8)))
 
     def _run(
         self, sound: NDArray[np.float32], face: NDArray[np.float32], batch: int
