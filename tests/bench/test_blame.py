@@ -37,7 +37,7 @@ def test_pieces_follow_one_another_from_the_last_word_to_the_first_picture() -> 
 def test_the_stage_that_took_80_ms_more_is_blamed_with_what_it_took(
     slow: dict[str, float], name: str
 ) -> None:
-    worst = turn(**slow)
+    worst = turn(**slow)  # type: ignore[arg-type]
     (took,) = slow.values()
     assert why_slow(worst, usual_ms([*ORDINARY, worst])) == (
         f"The first sound came after 371 ms; {name} is to blame: {took:.0f} ms, 80 ms more than "

@@ -177,7 +177,7 @@ def test_another_profile_or_device_is_refused_with_2_unless_a_reason_is_given(
     tmp_path: Path, other: dict[str, object], found: str
 ) -> None:
     before = run(tmp_path / "a.json", 1)
-    after = run(tmp_path / "b.json", 1, **other)
+    after = run(tmp_path / "b.json", 1, **other)  # type: ignore[arg-type]
     code, message = gate("--baseline", before, "--current", after)
     assert code == 2
     assert found in message

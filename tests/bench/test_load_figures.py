@@ -38,7 +38,7 @@ def turn() -> Timeline:
 
 def test_waiting_and_work_are_told_apart_up_to_the_first_result() -> None:
     parts = parts_of(turn())
-    found = {name: (part.wait_ms, part.work_ms) for name, part in parts.items()}
+    found: dict[str, object] = {n: (part.wait_ms, part.work_ms) for n, part in parts.items()}
     assert found == {
         "turn end": (None, pytest.approx(300)),
         "asr": (pytest.approx(30), pytest.approx(60)),

@@ -48,7 +48,7 @@ def test_noise_of_runs_that_are_alike_exceeds_its_quantile_as_often_as_that_says
             {str(q): list(rng.normal(400 + 20 * q, 25, 2)) for q in range(10)} for _ in range(2)
         ]
         change, noise = paired_change(*runs, seed=number)
-        exceeded += change > np.quantile(noise, 0.9)
+        exceeded += bool(change > np.quantile(noise, 0.9))
     assert 8 <= exceeded <= 34  # 20 are expected
 
 

@@ -72,7 +72,7 @@ def test_a_quiet_loudspeaker_leaves_the_microphone_as_it_is_but_later(
 @needs_package
 def test_an_echo_is_taken_out_by_more_than_20_db_and_none_of_it_is_audible() -> None:
     played = syllables(6.0, seed=1)
-    echo = 0.3 * np.concatenate([np.zeros(640, np.float32), played])[: len(played)]
+    echo = np.float32(0.3) * np.concatenate([np.zeros(640, np.float32), played])[: len(played)]
     heard, audible = run(open_aec3(), echo, played)
     last = slice(4 * RATE_HZ, None)
     assert level_db(echo[last]) - level_db(heard[last]) > 20
@@ -82,7 +82,7 @@ def test_an_echo_is_taken_out_by_more_than_20_db_and_none_of_it_is_audible() -> 
 @needs_package
 def test_a_visitor_over_the_answer_stays() -> None:
     played = syllables(6.0, seed=1)
-    echo = 0.3 * np.concatenate([np.zeros(640, np.float32), played])[: len(played)]
+    echo = np.float32(0.3) * np.concatenate([np.zeros(640, np.float32), played])[: len(played)]
     visitor = syllables(6.0, seed=2)
     visitor[: 4 * RATE_HZ] = 0
     heard, audible = run(open_aec3(), echo + visitor, played)

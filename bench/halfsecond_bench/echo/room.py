@@ -38,7 +38,8 @@ class Room:
     def _loudspeaker(self, played: NDArray[np.float32]) -> NDArray[np.float64]:
         """Soft clipping with an offset, which gives even and odd harmonics."""
         driven: NDArray[np.float64] = np.tanh(self.drive * played.astype(np.float64) + 0.1)
-        return (driven - np.tanh(0.1)) / self.drive
+        distorted: NDArray[np.float64] = (driven - np.tanh(0.1)) / self.drive
+        return distorted
 
     def _impulse_response(self) -> NDArray[np.float64]:
         random = np.random.default_rng(self.seed)

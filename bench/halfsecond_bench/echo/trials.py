@@ -142,7 +142,7 @@ def double_talk(
         clean = ears.hear(Visit(alone, room, link, seed=number), NoCanceller())
         heard = ears.hear(Visit(scene, room, link, seed=number), open_canceller())
         due_s, told_s = (_told(h, scene.visitor_s) for h in (clean, heard))
-        late_ms.append(None if None in (due_s, told_s) else 1000 * (told_s - due_s))
+        late_ms.append(None if due_s is None or told_s is None else 1000 * (told_s - due_s))
         from_sample = int((scene.visitor_s - PRE_ROLL_S) * RATE_HZ)
         pairs.append((clip.transcript, ears.words(heard.samples[from_sample:])))
         clean_pairs.append((clip.transcript, ears.words(clean.samples[from_sample:])))
