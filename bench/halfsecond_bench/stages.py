@@ -148,11 +148,11 @@ def _errors(row: Words, heard: str) -> int:
 def _measure_llm(config: Config, store: Store, rounds: int) -> tuple[Distribution, Distribution]:
     answerer = openers.open_answerer(config.llm, store.path(config.llm.model))
     persona = openers.open_persona(config)
-    answerer.prefill(opening(persona, []))
     messages = build_messages(persona, [], QUESTION)
     firsts: list[float] = []
     others: list[float] = []
     for _ in range(rounds):
+        answerer.prefill(opening(persona, []))  # what was asked before is not in the cache
         started_s = time.perf_counter()
         times = [
             1000 * (time.perf_counter() - started_s)

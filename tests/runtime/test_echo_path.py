@@ -17,8 +17,9 @@ def noise(length_s: float, *, seed: int, level: float = 0.1) -> NDArray[np.float
 
 
 def late(samples: NDArray[np.float32], delay_s: float, gain: float) -> NDArray[np.float32]:
-    delay = int(delay_s * RATE_HZ)
-    return np.float32(gain) * np.concatenate([np.zeros(delay, np.float32), samples])[: len(samples)]
+    silence = np.zeros(int(delay_s * RATE_HZ), np.float32)
+    delayed = np.concatenate([silence, samples])[: len(samples)]
+    return (gain * delayed).astype(np.float32)
 
 
 def watch(path: EchoPath, microphone: NDArray[np.float32], played: NDArray[np.float32]) -> None:
