@@ -49,8 +49,8 @@ def compare(baseline: Result, current: Result, *, force: str | None = None) -> G
             f"not comparable: {'; '.join(different)}. Measure the baseline again on this machine "
             "(`halfsecond bench latency --json FILE`), or give --force with the reason"
         )
-    judged = [change for q in _judged(baseline, current) for change in judge(q, baseline, current)]
-    if not any(change.noise is not None for change in judged):
+    judged = [(q, c) for q in _judged(baseline, current) for c in judge(q, baseline, current)]
+    if not any(quantity.floor is not None for quantity, _ in judged):
         raise ConfigError(
             f"nothing to compare: both results need {LEAST_QUESTIONS} questions and {LEAST_TURNS} "
             "turns in common; measure both with the same clips"
@@ -59,10 +59,10 @@ def compare(baseline: Result, current: Result, *, force: str | None = None) -> G
         of=current.kind,
         profile=current.profile,
         device=current.device,
-        has_regressed=any(change.verdict == "worse" for change in judged),
+        has_regressed=any(change.verdict == "worse" for _, change in judged),
         forced_because=force if different else None,
         notes=[*different, *_conditions(baseline, current)],
-        changes=judged,
+        changes=[change for _, change in judged],
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from halfsecond.errors import ConfigError
+from halfsecond_bench.quantities import WAITS
 from halfsecond_bench.resampling import quantile_interval
 from halfsecond_bench.results import Result
 from halfsecond_bench.statistics import Distribution, device_class
@@ -29,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     versions: dict[str, str] = {}
     figures: dict[str, Distribution] = {}
     p50_intervals: dict[str, tuple[float, float]] = {}
-    """95 %, of the figures whose single turns were known."""
+    """95 %, of what a visitor feels."""
     numbers: dict[str, float] = {}
 
     def is_like(self, other: Entry | Result) -> bool:
@@ -41,7 +42,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def entry_of(result: Result, *, commit: str, date: datetime) -> Entry:
     """The compact form of a result."""
-    grouped = {key: result.groups(key) for key in result.figures}
     return Entry(
         commit=commit,
         date=date,
@@ -53,9 +53,9 @@ def entry_of(result: Result, *, commit: str, date: datetime) -> Entry:
         versions=dict(result.versions),
         figures=dict(result.figures),
         p50_intervals={
-            key: (round(low, 2), round(high, 2))
-            for key, groups in grouped.items()
-            if groups
+            quantity.key: (round(low, 2), round(high, 2))
+            for quantity in WAITS
+            if (groups := result.groups(quantity.key))
             for low, high in [quantile_interval(groups, 0.5)]
         },
         numbers=dict(result.numbers),

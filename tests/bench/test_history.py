@@ -82,7 +82,7 @@ def test_the_report_command_draws_a_page_and_records(checkout: Path, tmp_path: P
     done = CliRunner().invoke(app, ["report", measured, *options])
     assert done.exit_code == 0, done.output
     assert len(list((checkout / "history").glob("*.json"))) == 1
-    assert "A visitor waits 305 ms" in page.read_text(encoding="utf-8")
+    assert "A visitor waits 304 ms" in page.read_text(encoding="utf-8")
     nothing = CliRunner().invoke(app, ["report", measured])
     assert isinstance(nothing.exception, ConfigError)
 

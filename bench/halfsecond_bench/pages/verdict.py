@@ -61,7 +61,7 @@ def largest_part_of_all(result: Result) -> str:
     if stage == "held":
         return (
             f"In {n} of {counts.total()} turns the answer was ready and waited for the end of the "
-            "turn."
+            f"turn, {usual[stage]:.0f} ms in the middle."
         )
     name = BUDGET[stage].name
     return (
