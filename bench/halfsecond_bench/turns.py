@@ -26,7 +26,7 @@ def halves_of(name: str) -> list[Half]:
     """What `--half` names; raises ConfigError."""
     if name == "both":
         return list(HALVES)
-    found = [half for half in HALVES if half == name]
+    found: list[Half] = [half for half in HALVES if half == name]
     if not found:
         raise ConfigError(f"--half is {name!r}; it must be {', '.join(HALVES)} or both")
     return found
