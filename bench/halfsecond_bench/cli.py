@@ -14,6 +14,7 @@ from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
 from halfsecond_bench.commands.threads import threads
+from halfsecond_bench.commands.turns import turns
 
 app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, and why.")
 app.command()(compare)
@@ -21,6 +22,7 @@ app.command()(latency)
 app.command()(stages)
 app.command()(load)
 app.command()(soak)
+app.command()(turns)
 app.command()(overhead)
 app.command()(threads)
 app.command()(echo)

@@ -1,25 +1,29 @@
 """The clips of the turn-end data set: sentences with pauses inside, and a label for each pause.
 
-`tests/clips/turns/` holds the sentences and the labels; the sound is made on demand from Kokoro's
-speakers (some 30 MB, see turn_speech.py) and kept beside the models. The same labels are kept for
-pauses inside the recorded clips of `tests/clips/`.
+`tests/clips/turns/` holds the sentences, and the pauses that people made in the recorded clips. The
+sound of the sentences and its labels are made on demand: see turn_cache.py and turn_speech.py.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from halfsecond.audio import load
 from halfsecond.errors import ConfigError
 from halfsecond.strict_toml import load_toml
+from halfsecond_bench.clips import Clip
 
 Half: TypeAlias = Literal["tuning", "test"]
+HALVES: tuple[Half, ...] = ("tuning", "test")
 Way: TypeAlias = Literal["apart", "within", "whole", "real"]
 """How the pauses of a clip came about: its parts were spoken apart, each with the melody of an end
 (the hard case); a whole sentence was cut between two words, whose melody goes on; there are none;
@@ -48,7 +52,8 @@ class TurnClip(msgspec.Struct, frozen=True, kw_only=True):
     """One utterance with the labels of its pauses and its end."""
 
     name: str
-    half: Half
+    half: Half | None
+    """None for the recordings of people, which belong to neither."""
     way: Way
     text: str
     voice: str
@@ -56,7 +61,7 @@ class TurnClip(msgspec.Struct, frozen=True, kw_only=True):
     pauses: list[Pause] = []
 
 
-class Half_(msgspec.Struct, frozen=True):  # noqa: N801
+class SentenceList(msgspec.Struct, frozen=True):
     """The sentences of one half."""
 
     paused: list[str]
@@ -67,8 +72,21 @@ class Sentences(msgspec.Struct, frozen=True):
     """The file `sentences.toml`."""
 
     voices: dict[Half, list[str]]
-    tuning: Half_
-    test: Half_
+    tuning: SentenceList
+    test: SentenceList
+
+
+class RealPauses(msgspec.Struct, frozen=True):
+    """A recording with its pauses."""
+
+    file: str
+    pauses: list[Pause]
+
+
+class Recordings(msgspec.Struct, frozen=True):
+    """The file `real.toml`."""
+
+    clip: list[RealPauses]
 
 
 @dataclass(frozen=True)
@@ -97,10 +115,32 @@ def folder_of(clips: Path) -> Path:
     return clips / "turns"
 
 
-def orders(path: Path) -> list[Order]:
-    """All synthetic clips that `sentences.toml` asks for; a sentence with pauses gives two."""
-    sentences = load_toml(path, Sentences)
-    return [*_orders(sentences, "tuning"), *_orders(sentences, "test")]
+def orders(folder: Path, half: Half) -> list[Order]:
+    """The synthetic clips of a half that `sentences.toml` asks for; a sentence with pauses gives
+    two."""
+    return list(_orders(load_toml(folder / "sentences.toml", Sentences), half))
+
+
+def recordings(
+    clips: Sequence[Clip], folder: Path
+) -> Iterator[tuple[TurnClip, NDArray[np.float32]]]:
+    """The recordings of people with pauses inside, 16 kHz mono.
+
+    Raises:
+        ConfigError: `real.toml` names a clip that is not in `clips.toml`.
+    """
+    by_file = {clip.file: clip for clip in clips}
+    for real in load_toml(folder / "real.toml", Recordings).clip:
+        if (clip := by_file.get(real.file)) is None:
+            raise ConfigError(f"{folder / 'real.toml'} names {real.file}, which clips.toml lacks")
+        samples = load(clip.path).samples
+        yield (
+            TurnClip(
+                name=clip.path.stem, half=None, way="real", text=clip.transcript, voice="",
+                last_speech_sample=clip.last_speech_sample or len(samples), pauses=real.pauses,
+            ),
+            samples,
+        )  # fmt: skip
 
 
 def _orders(sentences: Sentences, half: Half) -> Iterator[Order]:

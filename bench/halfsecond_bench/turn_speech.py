@@ -20,6 +20,8 @@ from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, Voice
 from halfsecond_bench.label import ABOVE_FLOOR_DB, WINDOW_SAMPLES, window_levels_dbfs
 from halfsecond_bench.turn_clips import Kind, Order, Pause, TurnClip
 
+VERSION = 1
+"""Of the way clips are made; another one makes them anew."""
 SHORTEST_S, LONGEST_S = 0.2, 1.5
 """Pauses are drawn evenly on a logarithmic scale between the two: half are below 0.55 s."""
 LABELLED_S = 0.15

@@ -115,17 +115,17 @@ class EndpointConfig(Section, frozen=True, kw_only=True):
     silence_s: float = 0.5
     """Mode `silence`: the silence that ends a turn. Shorter answers sooner and cuts more people
     off."""
-    complete_silence_s: float = 0.2
-    """After what sounds and reads complete. Below 0.2 s nothing is gained: the first sound of an
-    answer takes longer to make."""
-    unsure_silence_s: float = 0.45
+    complete_silence_s: float = 0.16
+    """After what sounds and reads complete; some 40 ms pass until it is seen to be as long. Shorter
+    gains nothing: the signs are not known sooner, and the first sound of an answer takes longer."""
+    unsure_silence_s: float = 0.38
     """When the signs disagree, or none is known yet."""
-    incomplete_silence_s: float = 1.2
+    incomplete_silence_s: float = 1.5
     """After "where is the" or "um": the longest wait, and what a wrong sign costs a visitor."""
-    complete_above: float = 0.79
+    complete_above: float = 0.85
     """Probability of an end from which a turn counts as complete. Lower answers more visitors
     early, and cuts more of them off."""
-    incomplete_below: float = 0.19
+    incomplete_below: float = 0.3
     """Probability of an end below which it counts as incomplete. Higher makes more visitors wait
     for `incomplete_silence_s`."""
 

@@ -43,9 +43,9 @@ _SUBJECTS = _PRONOUNS | _words("the my our your a an his her their")
 
 
 def reading(text: str, *, language: str | None = "en") -> Reading:
-    """What the end of a transcript says; text that has no words tells nothing."""
+    """What the end of a transcript says. One without words is open: nothing was asked so far."""
     if not text.strip():
-        return "unknown"
+        return "open"
     if _OPEN_END.search(text):
         return "open"
     if (language or "en").startswith("en") and _wants_more(_WORD.findall(_plain(text))):
