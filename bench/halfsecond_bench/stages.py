@@ -20,8 +20,10 @@ from halfsecond.models.llm.persona import build_messages, opening
 from halfsecond.stages import openers
 from halfsecond.stages.engines import open_store
 from halfsecond.store import Store
+from halfsecond_bench import live_transcripts
 from halfsecond_bench.answering import AnswererFigures, measure_answerers, print_answerers
 from halfsecond_bench.clips import Clip, real_speech
+from halfsecond_bench.live_transcripts import LiveFigures
 from halfsecond_bench.statistics import Distribution, device, distribution, versions
 from halfsecond_bench.tables import distributions_table, plain_table
 from halfsecond_bench.wer import word_errors
@@ -75,6 +77,7 @@ class StagesReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     mesh_fps: float
     """Frames made in the time that all of them took, slow ones included."""
     wav2lip: dict[str, Any]
+    live: LiveFigures | None = None
 
 
 def measure(config: Config, clips: Sequence[Clip], *, rounds: int) -> StagesReport:
@@ -97,6 +100,9 @@ def measure(config: Config, clips: Sequence[Clip], *, rounds: int) -> StagesRepo
         mesh_frame_ms=frames,
         mesh_fps=mesh_fps,
         wav2lip=_measure_wav2lip(),
+        live=live_transcripts.measure(
+            config, store, real_speech(list(clips)), rounds=max(1, rounds // 3)
+        ),
     )
 
 
@@ -230,6 +236,8 @@ def print_report(report: StagesReport, console: Console) -> None:
         f"{', '.join(asr.clips_worse) or 'none'}"
     )
     print_answerers(report.answerers, console)
+    if report.live is not None:
+        live_transcripts.print_figures(report.live, console)
     lips = plain_table("Wav2Lip", "threads", "batch", "ms a frame", "fps")
     for case in report.wav2lip["cases"]:
         lips.add_row(

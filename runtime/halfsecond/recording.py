@@ -124,7 +124,7 @@ class Recorder:
         elif isinstance(message, wire.Audio):
             samples = pcm16_to_float(event.payload)
             self._reply(message.turn).audio.append((event.at_s, message.pts, samples))
-        elif isinstance(message, wire.Transcript):
+        elif isinstance(message, wire.Transcript) and message.is_final:
             reply = self._reply(message.turn)
             reply.transcript, reply.transcript_at_s = message.text, event.at_s
         elif isinstance(message, wire.Pause):

@@ -15,7 +15,7 @@ from halfsecond.errors import (
     ModelMissingError,
     UnsupportedModelError,
 )
-from halfsecond.models.asr.whisper import FULL_CONTEXT_S, Whisper
+from halfsecond.models.asr.whisper import FULL_CONTEXT_S, Whisper, _Asked
 from halfsecond_bench.clips import Clip, load_clips, real_speech
 from halfsecond_bench.wer import WordErrors, word_errors
 
@@ -49,7 +49,7 @@ def errors(whisper: Whisper, clips: list[Clip], *, full: bool = False) -> WordEr
     for clip in clips:
         samples = load(clip.path).samples
         if full:
-            heard = whisper._attempt(samples, FULL_CONTEXT_S, "en", "").text
+            heard = whisper._attempt(samples, FULL_CONTEXT_S, _Asked("en")).text
         else:
             heard = whisper.transcribe(samples, language="en").text
         pairs.append((clip.transcript, heard))
@@ -120,7 +120,7 @@ def test_a_repetition_is_heard_again_in_full_context(model_dir: ModelDir, clips_
     whisper = Whisper(model_dir("whisper-tiny.en"))
     whisper._silence = whisper._silence[:, :0]
     samples = load(clips_dir / "cards-001.flac").samples
-    seeded = whisper._attempt(samples, 2.5, "en", "")
+    seeded = whisper._attempt(samples, 2.5, _Asked("en"))
     assert seeded.is_repetition
     heard = whisper.transcribe(samples)
     assert heard.context_s == FULL_CONTEXT_S

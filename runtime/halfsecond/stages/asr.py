@@ -21,6 +21,12 @@ class AsrRequest:
     samples: NDArray[np.float32]
     """(n,) mono 16 kHz, at most 30 s."""
     language: str | None = None
+    prompt: str = ""
+    """What was said before."""
+    begins_with: str = ""
+    """The first words, where they are known; the transcript goes on after them."""
+    has_times: bool = False
+    """Whether the words are wanted one by one."""
 
 
 class AsrStage:
@@ -45,7 +51,13 @@ class AsrStage:
 
     def run(self, request: AsrRequest, cancel: Cancel) -> Iterator[Transcript]:
         if not cancel.is_set():
-            yield self._recognizer.transcribe(request.samples, language=request.language)
+            yield self._recognizer.transcribe(
+                request.samples,
+                language=request.language,
+                prompt=request.prompt,
+                begins_with=request.begins_with,
+                has_times=request.has_times,
+            )
 
     def health(self) -> str:
         return f"{self._model.name}, {self._threads} threads"

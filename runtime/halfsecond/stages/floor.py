@@ -86,6 +86,10 @@ class Answers(Protocol):
         """The visitor goes on: what was made in secret is void."""
         ...
 
+    def listen_in(self, utterance: Utterance) -> None:
+        """The visitor speaks on: what was said so far may be heard ahead of the end."""
+        ...
+
     def confirm(self, utterance: Utterance) -> None:
         """The visitor has finished: the draft is shown, or a turn begins now."""
         ...
@@ -242,7 +246,10 @@ class Floor:
             self._act(self._barge_in.decide(self._listener.judged_sample))
             return
         utterance = self._utterance
-        if utterance is None or utterance.last_sample is None or self._answers.is_answering:
+        if utterance is None or self._answers.is_answering:
+            return
+        if utterance.last_sample is None:
+            self._answers.listen_in(utterance)
             return
         silence_s = (self._listener.judged_sample - utterance.last_sample) / RATE_HZ
         words, sentence_end = self._answers.draft_words, self._answers.draft_sentence_end

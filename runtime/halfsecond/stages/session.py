@@ -7,7 +7,9 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from halfsecond import wire
 from halfsecond.audio import pcm16_to_float
@@ -28,7 +30,8 @@ from halfsecond.stages.listening import Listener
 from halfsecond.stages.memory import Memory
 from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.stage import Cancel
-from halfsecond.stages.turn import Turn, TurnSettings
+from halfsecond.stages.transcribing import LiveTranscript
+from halfsecond.stages.turn import Spoken, Turn, TurnSettings
 from halfsecond.timeline import Now, Span, monotonic
 
 log = structlog.get_logger(__name__)
@@ -69,6 +72,8 @@ class Session:
         """The turn that is made in secret while the visitor may still go on."""
         self._wasted: list[Span] = []
         """Work on drafts that were dropped since the last turn was shown."""
+        self._transcript: tuple[int, LiveTranscript] | None = None
+        """Of the utterance that begins at that sample."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._face = Face(name, engines.lipsync, outbox=outbox, video=hello.video)
         self._memory = Memory(
@@ -228,8 +233,32 @@ class Session:
         turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
         turn.timeline.mark("begun", self._now())
         self._draft = turn
-        question = self._listener.since(utterance.from_sample)
+        samples = self._listener.since(utterance.from_sample)
+        final = self._transcript_of(utterance).final
+        question = Spoken(len(samples) / 16_000, lambda cancel: final(samples, cancel))
         self._start(self._run(turn, turn.run(question, on_heard=self._floor.look)))
+
+    def listen_in(self, utterance: Utterance) -> None:
+        transcript = self._transcript_of(utterance)
+        if transcript.is_due(self._listener.judged_sample - utterance.from_sample):
+            self._start(self._hear_ahead(transcript, self._listener.since(utterance.from_sample)))
+
+    async def _hear_ahead(self, transcript: LiveTranscript, samples: NDArray[np.float32]) -> None:
+        """Tells the client what was heard so far."""
+        before = transcript.best.text
+        await transcript.partial(samples)
+        if (text := transcript.best.text) != before:
+            heard = wire.Transcript(
+                session=self.name, generation=self._generation, text=text, is_final=False
+            )
+            self.outbox.put(heard)
+
+    def _transcript_of(self, utterance: Utterance) -> LiveTranscript:
+        """What is known of an utterance; one that goes on keeps what was heard of its beginning."""
+        if self._transcript is None or self._transcript[0] != utterance.from_sample:
+            live = LiveTranscript(self._engines.asr, language=self._language)
+            self._transcript = (utterance.from_sample, live)
+        return self._transcript[1]
 
     def drop_draft(self) -> None:
         if self._draft is not None:
@@ -292,7 +321,6 @@ class Session:
             session=self.name,
             number=self._turns,
             generation=self._generation + 1,
-            language=self._language,
             sampling=sampling_of(self._config),
             speed=self._config.tts.speed,
             video=self._hello.video,

@@ -10,7 +10,7 @@ that was begun before the visitor had surely finished holds back what it makes u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from halfsecond import wire
 from halfsecond.audio import float_to_pcm16
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
-from halfsecond.stages.asr import AsrRequest
 from halfsecond.stages.engines import Engines
 from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.llm import LlmRequest
@@ -61,7 +61,6 @@ class TurnSettings:
     session: str
     number: int
     generation: int
-    language: str | None
     sampling: Sampling
     speed: float
     video: wire.VideoFormat
@@ -71,6 +70,15 @@ class TurnSettings:
     phrases: Phrases
     is_settled: Callable[[str], bool]
     """Whether the end of the question needs no judgement of the model any more."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A question that was spoken, and what finds its words."""
+
+    length_s: float
+    hear: Callable[[Cancel], Awaitable[Transcript | None]]
+    """None when it was cancelled."""
 
 
 @dataclass
@@ -175,9 +183,9 @@ class Turn:
             self._task.cancel()
 
     async def run(
-        self, question: NDArray[np.float32] | str, *, on_heard: Callable[[], None]
+        self, question: Spoken | str, *, on_heard: Callable[[], None]
     ) -> wire.TurnEndReason:
-        """Answers an utterance (16 kHz mono) or a typed question; returns when all was sent.
+        """Answers a spoken or a typed question; returns when all was sent.
 
         on_heard: called once `question` is known, and again with `sentence_end`.
 
@@ -214,17 +222,13 @@ class Turn:
         self.timeline.answer = self.answer
         return "complete"
 
-    async def _hear(self, samples: NDArray[np.float32]) -> str:
-        with self.timeline.span("asr", f"{len(samples) / 16_000:.1f} s of speech", now=self.now):
-            request = AsrRequest(samples, self.settings.language)
-            text = ""
-            async for transcript in self.engines.asr.run(request, self.cancelled):
-                text = transcript.text
-                if text:
-                    self._emit(
-                        wire.Transcript(**self._envelope(), text=text, language=transcript.language)
-                    )
-        return text
+    async def _hear(self, spoken: Spoken) -> str:
+        with self.timeline.span("asr", f"{spoken.length_s:.1f} s of speech", now=self.now):
+            heard = await spoken.hear(self.cancelled)
+        if heard is None or not heard.text:
+            return ""
+        self._emit(wire.Transcript(**self._envelope(), text=heard.text, language=heard.language))
+        return heard.text
 
     async def _judge(self) -> None:
         """Asks the model whether the question is whole, which it takes in for the answer anyway."""

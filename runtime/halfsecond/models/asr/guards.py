@@ -6,12 +6,12 @@ Bounds that are Whisper's own come from OpenAI's `whisper/transcribe.py`.
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from dataclasses import dataclass
 
 from halfsecond.models.asr.mel import RATE_HZ
-from halfsecond.models.asr.recognizer import Transcript
+from halfsecond.models.asr.recognizer import Transcript, Word
+from halfsecond.models.asr.words import bare
 
 MAX_COMPRESSION_RATIO = 2.4
 """Whisper's own bound (`whisper/transcribe.py`): text that zlib shrinks further is a repetition."""
@@ -62,6 +62,10 @@ class Attempt:
     context_s: float
     ran_on: bool
     """The decoder was stopped by the cap on tokens, not by its own end of text."""
+    words: tuple[Word, ...] = ()
+    """With their times, where those were asked for."""
+    goes_on: bool = False
+    """The decoder was made to begin with known words; `text` is what it wrote after them."""
 
     @property
     def is_repetition(self) -> bool:
@@ -70,10 +74,11 @@ class Attempt:
     @property
     def is_invented(self) -> bool:
         nothing = self.no_speech_probability
-        if nothing > NO_SPEECH_CERTAIN or not (words := _bare(self.text)):
+        if nothing > NO_SPEECH_CERTAIN or not (words := bare(self.text)):
             return True
-        if words == _bare(SIMPLIFIED_CHINESE) or words in INVENTIONS:
-            return nothing > NO_SPEECH_DOUBTFUL
+        if words == bare(SIMPLIFIED_CHINESE) or words in INVENTIONS:
+            # After known words the probability of no speech is theirs, and tells nothing.
+            return self.goes_on or nothing > NO_SPEECH_DOUBTFUL
         return nothing > NO_SPEECH_PROBABILITY and self.average_log_probability < LOG_PROBABILITY
 
 
@@ -86,11 +91,6 @@ def compression_ratio(text: str) -> float:
     """How far zlib shrinks the text: about 1 for a sentence, more for a repetition."""
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
-def _bare(text: str) -> str:
-    """Lower-case words with one space between them and no punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def judge(attempt: Attempt) -> Transcript:
@@ -107,4 +107,5 @@ def judge(attempt: Attempt) -> Transcript:
         average_log_probability=attempt.average_log_probability,
         context_s=attempt.context_s,
         rejected=rejected,
+        words=() if rejected else attempt.words,
     )

@@ -11,6 +11,7 @@ notice one all the same and listen again in full.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,30 @@ from halfsecond.errors import (
     AudioError,
     ModelCorruptError,
     ModelMissingError,
-    UnsupportedModelError,
 )
-from halfsecond.models.asr.guards import SIMPLIFIED_CHINESE, Attempt, judge, token_cap
+from halfsecond.models.asr.guards import Attempt, judge, token_cap
 from halfsecond.models.asr.mel import HOP_SAMPLES, RATE_HZ, log_mel
-from halfsecond.models.asr.recognizer import Transcript
+from halfsecond.models.asr.recognizer import Transcript, Word
+from halfsecond.models.asr.tokens import Tokens
 
 FULL_CONTEXT_S = 30.0
 """The window that Whisper was trained on, and the longest utterance it takes."""
 CONTEXT_STEP_S = 0.5
+ENCODED_PER_S = 50
+"""Vectors that Whisper's encoder gives for a second; word times come in these steps."""
 
 SILENCE_DBFS = -60.0
 """A loudest sample below this is a closed microphone: nothing is decoded."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is wanted of an utterance besides its words, as `Recognizer.transcribe` describes it."""
+
+    language: str | None = None
+    prompt: str = ""
+    begins_with: str = ""
+    has_times: bool = False
 
 
 class Whisper:
@@ -63,7 +76,7 @@ class Whisper:
         self._model = _open_model(
             directory, threads=threads, compute_type=compute_type, device=device
         )
-        self._words = _Words(directory, multilingual=bool(self._model.is_multilingual))
+        self._tokens = Tokens(directory, multilingual=bool(self._model.is_multilingual))
         self._beam_size = beam_size
         self._margin_s = margin_s
         self._silence = self._encode(_hiss(), FULL_CONTEXT_S)
@@ -72,10 +85,16 @@ class Whisper:
     @property
     def is_multilingual(self) -> bool:
         """False for an English-only model, which takes no other language."""
-        return self._words.multilingual
+        return self._tokens.multilingual
 
     def transcribe(
-        self, samples: NDArray[np.float32], *, language: str | None = None, prompt: str = ""
+        self,
+        samples: NDArray[np.float32],
+        *,
+        language: str | None = None,
+        prompt: str = "",
+        begins_with: str = "",
+        has_times: bool = False,
     ) -> Transcript:
         """The words of one utterance; empty text with a reason where there are none to trust.
 
@@ -85,46 +104,65 @@ class Whisper:
         """
         _check_samples(samples)
         if language is not None:
-            self._words.check_language(language)
+            self._tokens.check_language(language)
         if not len(samples) or float(np.abs(samples).max()) < 10 ** (SILENCE_DBFS / 20):
             return Transcript("", language or "", 1.0, 0.0, 0.0, rejected="silence")
+        asked = _Asked(language, prompt, begins_with, has_times)
         context_s = needed_context_s(len(samples), margin_s=self._margin_s)
-        attempt = self._attempt(samples, context_s, language, prompt)
+        attempt = self._attempt(samples, context_s, asked)
         if attempt.is_repetition and not attempt.is_invented and context_s < FULL_CONTEXT_S:
-            attempt = self._attempt(samples, FULL_CONTEXT_S, language, prompt)
+            attempt = self._attempt(samples, FULL_CONTEXT_S, asked)
         return judge(attempt)
 
     def close(self) -> None:
         """Frees the weights."""
         self._model.unload_model()
 
-    def _attempt(
-        self, samples: NDArray[np.float32], context_s: float, language: str | None, prompt: str
-    ) -> Attempt:
+    def _attempt(self, samples: NDArray[np.float32], context_s: float, asked: _Asked) -> Attempt:
         """Listens once, in a context of `context_s` seconds."""
         encoded = self._listen(samples, context_s)
-        if language is None:
-            language = self._detect(encoded)
+        language = asked.language or self._detect(encoded)
+        known = self._tokens.encode(asked.begins_with)
+        start = [*self._tokens.prompt(language, asked.prompt), *known]
         most_tokens = token_cap(len(samples))
         result = self._model.generate(
             encoded,
-            [self._words.prompt(language, prompt)],
+            [start],
             beam_size=self._beam_size,
-            # CTranslate2 decodes at most half of max_length, as Whisper does of its 448 positions.
-            max_length=min(448, 2 * most_tokens),
+            # CTranslate2 decodes at most half of max_length, as Whisper does of its 448 positions,
+            # and takes what it starts from off it.
+            max_length=min(448, max(2 * most_tokens, len(start) + most_tokens)),
             return_scores=True,
             return_no_speech_prob=True,
         )[0]
-        tokens = result.sequences_ids[0]
+        heard = result.sequences_ids[0]  # the known tokens come first
+        new = heard[len(known) :]
+        text = self._tokens.decode(new)
         return Attempt(
-            text=self._words.decode(tokens),
+            text=text if known else text.strip(),
             language=language,
             no_speech_probability=float(result.no_speech_prob),
             # The score is the mean over the tokens; the end of text counts as one more.
-            average_log_probability=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
+            average_log_probability=float(result.scores[0]) * len(heard) / (len(new) + 1),
             context_s=context_s,
-            ran_on=len(tokens) >= most_tokens,
+            ran_on=len(new) >= most_tokens,
+            words=self._times(encoded, len(samples), language, heard) if asked.has_times else (),
+            goes_on=bool(known),
         )
+
+    def _times(
+        self, encoded: Any, samples: int, language: str, tokens: list[int]
+    ) -> tuple[Word, ...]:
+        """The words with the times at which the decoder looked for them (cross-attention)."""
+        tokens = self._tokens.of_text(tokens)
+        if not tokens:
+            return ()
+        path = self._model.align(
+            encoded, self._tokens.start(language), [tokens], samples // HOP_SAMPLES
+        )[0].alignments
+        begins_s = {token: frame / ENCODED_PER_S for token, frame in reversed(path)}
+        words = self._tokens.words(tokens)
+        return tuple(Word(text, begins_s.get(token, 0.0)) for text, token in words)
 
     def _listen(self, samples: NDArray[np.float32], context_s: float) -> Any:
         """The encoder's output for 30 s: `context_s` of them heard, the rest known silence."""
@@ -153,62 +191,7 @@ class Whisper:
     def _warm_up(self) -> None:
         """Runs once, so that the first visitor does not wait for allocations."""
         hum = np.sin(np.arange(RATE_HZ, dtype=np.float32) * np.float32(0.05)) * np.float32(0.1)
-        self._attempt(hum, needed_context_s(len(hum), margin_s=self._margin_s), None, "")
-
-
-class _Words:
-    """The tokenizer's side: prompts in, text out."""
-
-    def __init__(self, directory: Path, *, multilingual: bool) -> None:
-        import tokenizers
-
-        path = directory / "tokenizer.json"
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:
-            # tokenizers raises a bare Exception for whatever it cannot parse.
-            raise ModelCorruptError(
-                f"{path} cannot be read as a tokenizer ({error}); run `halfsecond models verify`"
-            ) from error
-        self.multilingual = multilingual
-        self._start = self._id("<|startoftranscript|>")
-        self._text_end = self._id("<|endoftext|>")
-
-    def _id(self, token: str) -> int:
-        number = self._tokenizer.token_to_id(token)
-        if number is None:
-            raise UnsupportedModelError(
-                f"the tokenizer has no {token}: this is not a Whisper model, or not one that "
-                "knows this language"
-            )
-        return int(number)
-
-    def check_language(self, language: str) -> None:
-        """Raises UnsupportedModelError for a language that the model does not know."""
-        if not self.multilingual and language != "en":
-            raise UnsupportedModelError(
-                f"this Whisper model knows English only, and was asked for {language!r}; "
-                "use a multilingual one, such as whisper-base"
-            )
-        self._id(f"<|{language}|>")
-
-    def prompt(self, language: str, text: str) -> list[int]:
-        """The tokens that the decoder starts from; `text` is what was said before."""
-        if language == "zh" and not text:
-            text = SIMPLIFIED_CHINESE
-        start = [self._start]
-        if self.multilingual:
-            start += [self._id(f"<|{language}|>"), self._id("<|transcribe|>")]
-        start.append(self._id("<|notimestamps|>"))
-        if not text:
-            return start
-        before = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
-        return [self._id("<|startofprev|>"), *before[-100:], *start]
-
-    def decode(self, tokens: list[int]) -> str:
-        """The text of the tokens, without special ones."""
-        words = [token for token in tokens if token < self._text_end]
-        return str(self._tokenizer.decode(words)).strip()
+        self._attempt(hum, needed_context_s(len(hum), margin_s=self._margin_s), _Asked())
 
 
 def _hiss() -> NDArray[np.float32]:
