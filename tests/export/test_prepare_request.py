@@ -141,7 +141,12 @@ def test_a_source_that_is_not_there_is_missing(tmp_path: Path) -> None:
 
 
 def test_the_catalog_finds_every_preparer_by_name() -> None:
-    assert set(PREPARERS) == {"tflite-to-onnx", "gguf-to-ctranslate2", "add-onnx-output"}
+    assert set(PREPARERS) == {
+        "tflite-to-onnx",
+        "gguf-to-ctranslate2",
+        "gguf-to-onnx",
+        "add-onnx-output",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(PREPARERS))
