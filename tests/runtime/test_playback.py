@@ -118,3 +118,17 @@ async def test_who_waits_for_the_ear_waits_out_a_pause(clock: Clock) -> None:
     playback.resume()
     clock.now_s += 0.5
     await asyncio.wait_for(waiting, 2)
+
+
+def test_a_player_that_hangs_is_believed_for_some_seconds_only(clock: Clock) -> None:
+    playback = Playback(clock)
+    playback.add("one two three four", 20.0)
+    playback.start()
+    for _ in range(40):
+        clock.now_s += 0.25
+        playback.report(1.0)
+        if clock.now_s < 105.0:
+            assert playback.position_s == pytest.approx(1.0)
+    assert playback.position_s > 4.0
+    clock.now_s += 20.0
+    assert playback.position_s == pytest.approx(20.0)

@@ -13,10 +13,11 @@ from rich.markup import escape
 from halfsecond import audio, wire
 from halfsecond.bus.keys import load_client_keys
 from halfsecond.cli.options import KeysDir, check_folder_of, check_one_question, load_question
-from halfsecond.client import Client, Received
+from halfsecond.client import Client, Event, Received
 from halfsecond.config import ServerConfig
 from halfsecond.conversation import Visitor
 from halfsecond.errors import ConfigError
+from halfsecond.loudspeaker import Loudspeaker
 from halfsecond.microphone import open_microphone
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 
@@ -90,13 +91,30 @@ async def _play(client: Client) -> None:
 
     with sounddevice.RawOutputStream(
         samplerate=SPEECH_RATE_HZ, channels=1, dtype="int16"
-    ) as speaker:
-        async for event in client.events():
-            if not isinstance(event, Received):
-                console.print(f"[yellow]{event.reason}; trying again[/yellow]")
-            elif isinstance(event.message, wire.Transcript):
-                console.print(f"[bold]heard:[/bold] {event.message.text}")
-            elif isinstance(event.message, wire.Answer):
-                console.print(f"[bold]answer:[/bold] {event.message.text}")
-            elif isinstance(event.message, wire.Audio):
-                await asyncio.get_running_loop().run_in_executor(None, speaker.write, event.payload)
+    ) as device:
+        loop = asyncio.get_running_loop()
+
+        async def write(block: bytes) -> None:
+            await loop.run_in_executor(None, device.write, block)
+
+        async def report(turn: int, pts_s: float) -> None:
+            await client.report_playhead(turn=turn, pts_s=pts_s)
+
+        loudspeaker = Loudspeaker(write, report, rate_hz=SPEECH_RATE_HZ)
+        playing = asyncio.create_task(loudspeaker.play())
+        try:
+            async for event in client.events():
+                _show(event)
+                if isinstance(event, Received):
+                    loudspeaker.add(event.message, event.payload)
+        finally:
+            playing.cancel()
+
+
+def _show(event: Event) -> None:
+    if not isinstance(event, Received):
+        console.print(f"[yellow]{event.reason}; trying again[/yellow]")
+    elif isinstance(event.message, wire.Transcript) and event.message.is_final:
+        console.print(f"[bold]heard:[/bold] {escape(event.message.text)}")
+    elif isinstance(event.message, wire.Answer):
+        console.print(f"[bold]answer:[/bold] {escape(event.message.text)}")

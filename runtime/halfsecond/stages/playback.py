@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from halfsecond.timeline import Now
 
 
+STUCK_S = 5.0
+"""A client that reports the same place for this long is not believed any more: its player hangs, and
+its visitor shall be able to ask the next question. Longer than any network's hiccup."""
+
+
 @dataclass(frozen=True)
 class SpokenClause:
     """A clause and where its speech lies on the playback clock."""
@@ -31,6 +36,8 @@ class Playback:
         """Wakes whoever waits for the ear: it is elsewhere now, or goes on."""
         self._origin_s = 0.0
         self._paused_at_s: float | None = None
+        self._reported = (-1.0, 0.0)
+        """The furthest that the client has told, and when it did."""
         self._clauses: list[SpokenClause] = []
         self._sent_s = 0.0
 
@@ -83,13 +90,21 @@ class Playback:
 
     def report(self, position_s: float) -> None:
         """The client says how far it has played; it cannot be further than what was sent."""
-        if not self._started.is_set() or not position_s >= 0.0:
+        if not self._started.is_set() or not position_s >= 0.0 or self._is_stuck(position_s):
             return
         origin_s = self._ear_s() - min(position_s, self._sent_s)
         # At the end a player says the same again and again, and time goes on all the same.
         is_at_end = position_s >= self._sent_s
         self._origin_s = min(self._origin_s, origin_s) if is_at_end else origin_s
         self._moved.set()
+
+    def _is_stuck(self, position_s: float) -> bool:
+        """Whether the client has said the same for so long that its turn would never end."""
+        reported_s, since_s = self._reported
+        if position_s > reported_s or self.is_paused:
+            self._reported = (position_s, self._now())
+            return False
+        return self._now() - since_s > STUCK_S
 
     def add(self, text: str, duration_s: float) -> None:
         """Speech of this length follows what was handed over before.
