@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from halfsecond.timeline import Now
 
 STUCK_S = 5.0
-"""A client that reports the same place for this long is not believed any more: its player hangs, and
-its visitor shall be able to ask the next question. Longer than any network's hiccup."""
+"""A client that reports the same place for this long is not believed any more: its player hangs,
+and its visitor shall be able to ask the next question. Longer than any network's hiccup."""
 
 
 @dataclass(frozen=True)
