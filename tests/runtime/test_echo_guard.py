@@ -94,9 +94,8 @@ def test_in_the_first_second_only_who_is_louder_than_the_echo_is_audible() -> No
 def test_without_an_echo_the_microphone_is_handed_on_untouched() -> None:
     guard, played = EchoGuard(), noise(3.0, seed=1, dbfs=-20)
     visitor = noise(3.0, seed=2, dbfs=-30)
-    frames = list(
-        judged(guard, microphone=visitor, cleaned=visitor / np.float32(30), played=played)
-    )
+    cleaned = (visitor / 30).astype(np.float32)
+    frames = list(judged(guard, microphone=visitor, cleaned=cleaned, played=played))
     assert all(own and audible for audible, own in frames[200:])
 
 
@@ -105,9 +104,8 @@ def test_a_faint_echo_is_left_in_for_the_sake_of_the_visitor() -> None:
     echo = played * 10 ** (-42 / 20)
     visitor = noise(3.0, seed=2, dbfs=-30)
     visitor[: 2 * RATE_HZ] = 0
-    frames = list(
-        judged(guard, microphone=echo + visitor, cleaned=visitor / np.float32(30), played=played)
-    )
+    cleaned = (visitor / 30).astype(np.float32)
+    frames = list(judged(guard, microphone=echo + visitor, cleaned=cleaned, played=played))
     assert share_audible(frames[:200]) == 0.0
     assert all(own and audible for audible, own in frames[201:])
 

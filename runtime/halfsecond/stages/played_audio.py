@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,7 +216,8 @@ class _Downsampler:
 
     def __init__(self) -> None:
         self._rest = np.zeros(self.MARGIN, np.float32)
-        self._filter = firwin(2 * self.MARGIN + 1, 1 / 3, window=("kaiser", 5.0))  # its own default
+        kaiser: Any = ("kaiser", 5.0)  # the default of `resample_poly`; scipy types names only
+        self._filter = firwin(2 * self.MARGIN + 1, 1 / 3, window=kaiser)
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The (n,) samples at 16 kHz that are certain with these."""

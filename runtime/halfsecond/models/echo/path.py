@@ -108,11 +108,11 @@ class EchoPath:
 
     def _correlate(self) -> tuple[float, int]:
         """Height of the highest peak over the root mean square, and its lag in samples."""
-        heard = scipy.fft.rfft(self._microphone[-WINDOW:] * self._taper, FFT)
-        played = scipy.fft.rfft(self._reference, FFT)
+        heard = np.asarray(scipy.fft.rfft(self._microphone[-WINDOW:] * self._taper, FFT))
+        played = np.asarray(scipy.fft.rfft(self._reference, FFT))
         product = np.conj(heard) * played
         product = np.where(self._band, product / (np.abs(product) + 1e-9), 0)
-        correlation = np.abs(scipy.fft.irfft(product, FFT)[: MAX_LAG + 1])
+        correlation = np.abs(np.asarray(scipy.fft.irfft(product, FFT))[: MAX_LAG + 1])
         spread = float(np.sqrt(np.mean(np.square(correlation))))
         start = int(np.argmax(correlation))
         return float(correlation[start]) / max(spread, 1e-9), MAX_LAG - start

@@ -36,7 +36,7 @@ class OnnxDecoder:
         self.capacity = capacity
         self._tokens: list[int] = []
         self._longest = 0  # tokens that the buffers ever held, those behind `length` included
-        self._binding = session.io_binding()
+        self._binding: Any = session.io_binding()
         self._caches = self._bind_caches(model_path)
         self._vocabulary = int(session.get_outputs()[0].shape[-1])
         self._logits = np.empty((0, self._vocabulary), np.float32)
