@@ -14,7 +14,13 @@ from halfsecond.recording import Reply, Shown
 from halfsecond.timeline import Span
 from halfsecond_bench.clips import Clip
 from halfsecond_bench.compare.run import server_toml
-from halfsecond_bench.compare.sides import Side, alternate, our_turn, recognition_start_s
+from halfsecond_bench.compare.sides import (
+    Side,
+    alternate,
+    is_said,
+    our_turn,
+    recognition_start_s,
+)
 from halfsecond_bench.compare.threads import candidates, fastest
 from halfsecond_bench.compare.turns import SideTurn
 
@@ -70,6 +76,18 @@ def test_our_turn_is_counted_from_the_label_and_its_work_from_the_recognition() 
     assert turn.wait_ms == pytest.approx(300)
     assert turn.work_ms == pytest.approx(300)
     assert (turn.heard, turn.answer) == ("When?", "At five in the afternoon.")
+
+
+def test_an_answer_is_whole_when_its_pictures_have_begun_and_no_more_sound_comes() -> None:
+    reply, packet = Reply(1), np.zeros(2400, np.float32)
+    assert not is_said(reply, 99.0)
+    reply.audio += [(10.0, 0.0, packet), (10.3, 0.1, packet)]
+    assert not is_said(reply, 99.0), "no picture has come"
+    reply.pictures.append(Shown(10.4, 0.0, b"", True, 0.5, "jpeg", (8, 8)))
+    assert not is_said(reply, 10.9)
+    assert is_said(reply, 11.1)
+    reply.end = wire.TurnEnd(turn=1, reason="complete", marks={}, spans=[])
+    assert not is_said(reply, 99.0), "it has ended by itself"
 
 
 def test_recognition_while_the_visitor_spoke_does_not_shorten_the_work() -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from halfsecond import audio, wire
 from halfsecond.client import Client
 from halfsecond.conversation import RATE_HZ, Exchange, Visitor
-from halfsecond.timeline import Span
+from halfsecond.recording import Recorder, Reply
+from halfsecond.timeline import Span, monotonic
 from halfsecond_bench.clips import Clip
 from halfsecond_bench.compare.sequential import PAUSE_THRESHOLD_S, Played, SequentialRecipe
 from halfsecond_bench.compare.turns import SideTurn
@@ -21,6 +22,10 @@ from halfsecond_bench.latency import timeline_of
 
 SETTLE_S = 0.8
 """A visitor comes, and speaks this much later; the server takes the persona into its cache."""
+LULL_S = 0.7
+"""An answer of which nothing more has come for this long is there as a whole: it is made several
+times faster than it is played. One that was not would count as other words."""
+LOOK_S = 0.05
 
 
 class Side(Protocol):
@@ -43,9 +48,27 @@ class OurServer:
         async with Client(self.address, hello=hello) as client:
             visitor = Visitor(client)
             await asyncio.sleep(SETTLE_S)
-            exchange = await visitor.say(audio.load(clip.path).samples)
+            saying = asyncio.create_task(visitor.say(audio.load(clip.path).samples))
+            await _until_said(visitor.recorder, saying)
+            if not saying.done():
+                await client.interrupt()
+            exchange = await saying
             await visitor.close()
         return our_turn(clip, exchange)
+
+
+async def _until_said(recorder: Recorder, saying: asyncio.Task[Exchange]) -> None:
+    """Returns once the answer is there, so that nobody waits until it has been played."""
+    while not saying.done():
+        await asyncio.sleep(LOOK_S)
+        if any(is_said(reply, monotonic()) for reply in recorder.replies.values()):
+            return
+
+
+def is_said(reply: Reply, now_s: float) -> bool:
+    """Whether all of an answer, and a picture of it, has come by now."""
+    is_begun = bool(reply.audio) and reply.first_driven_s() is not None
+    return is_begun and reply.end is None and now_s - reply.audio[-1][0] > LULL_S
 
 
 def our_turn(clip: Clip, exchange: Exchange) -> SideTurn:

@@ -19,7 +19,7 @@ def fastest(
     counts: Sequence[int],
     make: Callable[[int], Run],
     *,
-    rounds: int = 5,
+    rounds: int = 3,
     now: Callable[[], float] = time.perf_counter,
 ) -> int:
     """The count with the fastest call; `make` gives a call with that many threads.
