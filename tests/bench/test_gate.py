@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from halfsecond.errors import ConfigError
 from halfsecond_bench.cli import app
 from halfsecond_bench.gate import compare
 from halfsecond_bench.judging import Change
-from halfsecond_bench.results import Result, read_result
+from halfsecond_bench.results import read_result
 
 WITHIN_MS = 27
 """How far turns of one question lie apart, as in bench/results/latency.json."""
@@ -99,13 +100,9 @@ def test_fewer_pictures_on_time_and_more_memory_are_worse(tmp_path: Path) -> Non
     assert (found["memory"].change, found["memory"].noise) == (200.0, 80.0)
     assert found["pictures on time, a second"].verdict == "alike"  # judged by turns, not by p50
 
-    def slow_pictures(result: Result) -> Result:
-        from dataclasses import replace
-
-        return replace(result, rows=[row | {"fps": 20.0} for row in result.rows])
-
     before = read_result(run(tmp_path / "a.json", 1))
-    pictures = compare(before, slow_pictures(before)).changes
+    slow = replace(before, rows=[row | {"fps": 20.0} for row in before.rows])
+    pictures = compare(before, slow).changes
     verdicts = {change.key: change.verdict for change in pictures}
     assert verdicts["fps"] == "worse"
 
@@ -116,14 +113,31 @@ def test_visitors_that_are_cut_off_are_counted_exactly(tmp_path: Path) -> None:
     assert changes(tmp_path, 1, 2, false_cutoffs=7)[CUT_OFF].change == 0.25
 
 
-CUT_OFF = "visitors cut off, of 28 and 28 turns"
+CUT_OFF = "visitors cut off, of 28 and 28"
+
+
+def test_interruptions_are_judged_trial_by_trial(tmp_path: Path) -> None:
+    def trials(later_ms: float) -> dict[str, object]:
+        said = [
+            {"clip": f"stop{n}.flac", "pause_ms": 150.0 + n + later_ms, "abandon_ms": 400.0}
+            for n in range(12)
+        ]
+        cough = {"clip": "cough.flac", "pause_ms": 900.0, "abandon_ms": None}
+        return {"trials": [*said, cough], "answers_abandoned": [], "false_alarms": 1}
+
+    before = read_result(run(tmp_path / "a.json", 1, barge_in=trials(0)))
+    after = read_result(run(tmp_path / "b.json", 1, barge_in=trials(60)))
+    found = {change.key: change for change in compare(before, after).changes}
+    assert found["barge_in_pause_ms"].verdict == "worse"
+    assert found["barge_in_pause_ms"].change == 60
+    assert found["abandon_ms"].verdict == "alike"
 
 
 def test_words_that_are_no_longer_understood_are_worse(tmp_path: Path) -> None:
     deaf = read_result(run(tmp_path / "a.json", 1))
     hearing = read_result(run(tmp_path / "b.json", 1))
     for said in deaf.transcripts:
-        said["hypothesis"] = "when do you go"
+        said["hypothesis"] = "when do you go"  # of four words, one is wrong
     found = {change.key: change for change in compare(hearing, deaf).changes}
     assert found["wer"].verdict == "worse"
     assert found["wer"].current == pytest.approx(0.25)

@@ -14,6 +14,8 @@ ROWS = (
     ("lips", "lips", "lipsync"),
 )
 """What a row is called, its colour, and the stage whose spans it shows."""
+ROW_OF = {"judge": 2} | {kind: number for number, (_, kind, _) in enumerate(ROWS)}
+"""Where a piece of the wait is drawn; what is not named here, beside the silence."""
 MOMENTS = (
     ("endpoint", "turn confirmed"),
     ("first_audio_heard", "first sound"),
@@ -46,8 +48,7 @@ def waterfall(turn: Timeline, axis: Axis | None = None) -> str:
         content.append(text(0, y + 13, label, kind="soft"))
         content.extend(_faint(turn, axis, stage, kind, y + 18))
     for piece in pieces_of(turn):
-        row = next((n for n, (_, kind, _) in enumerate(ROWS) if kind == piece.stage), 0)
-        y = top + ROW_PX * row + 18
+        y = top + ROW_PX * ROW_OF.get(piece.stage, 0) + 18
         content.append(bar(axis, piece.start_ms, piece.end_ms, y=y, height=15, kind=piece.stage))
         content.append(_length(axis, piece.start_ms, piece.end_ms, y + 12))
     for number, (name, words) in enumerate(MOMENTS):
