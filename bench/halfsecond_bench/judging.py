@@ -41,6 +41,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     noise: float | None
     """A change up to this is not called one; None where Fisher's test judged a count."""
     verdict: Verdict
+    of: tuple[int, int] | None = None
+    """Of how many in either run, where the values are rates."""
 
 
 def judge(quantity: Quantity, baseline: Result, current: Result) -> list[Change]:
@@ -124,10 +126,10 @@ def _judge_events(quantity: Quantity, baseline: Result, current: Result) -> list
     rise = chance_of_rise(before, n_before, after, n_after) < COUNT_FALSE_ALARM
     fall = chance_of_rise(n_before - before, n_before, n_after - after, n_after) < COUNT_FALSE_ALARM
     worse, better = (fall, rise) if quantity.is_more_better else (rise, fall)
-    rates, turns = (before / n_before, after / n_after), f"of {n_before} and {n_after}"
+    rates = before / n_before, after / n_after
     return [
         Change(
-            key=quantity.key, label=f"{quantity.label}, {turns}", unit="share",
+            key=quantity.key, label=quantity.label, unit="share", of=(n_before, n_after),
             baseline=round(rates[0], 4), current=round(rates[1], 4),
             change=round(rates[1] - rates[0], 4), noise=None,
             verdict="worse" if worse else "better" if better else "alike",

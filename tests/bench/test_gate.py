@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from fakes.bench_results import DEVICE, QUESTIONS, result_data, turn, write_result
 from halfsecond.errors import ConfigError
 from halfsecond_bench.cli import app
-from halfsecond_bench.gate import compare
+from halfsecond_bench.commands.gate import _judge_now
+from halfsecond_bench.gate import compare, compare_all
 from halfsecond_bench.judging import Change
-from halfsecond_bench.results import read_result
+from halfsecond_bench.results import Result, read_result
 
 WITHIN_MS = 27
 """How far turns of one question lie apart, as in bench/results/latency.json."""
@@ -111,9 +112,10 @@ def test_visitors_that_are_cut_off_are_counted_exactly(tmp_path: Path) -> None:
     assert changes(tmp_path, 1, 2, false_cutoffs=6)[CUT_OFF].verdict == "alike"
     assert changes(tmp_path, 1, 2, false_cutoffs=7)[CUT_OFF].verdict == "worse"
     assert changes(tmp_path, 1, 2, false_cutoffs=7)[CUT_OFF].change == 0.25
+    assert changes(tmp_path, 1, 2, turns_each=1)[CUT_OFF].of == (28, 14)
 
 
-CUT_OFF = "visitors cut off, of 28 and 28"
+CUT_OFF = "visitors cut off"
 
 
 def test_interruptions_are_judged_trial_by_trial(tmp_path: Path) -> None:
@@ -141,6 +143,38 @@ def test_words_that_are_no_longer_understood_are_worse(tmp_path: Path) -> None:
     found = {change.key: change for change in compare(hearing, deaf).changes}
     assert found["wer"].verdict == "worse"
     assert found["wer"].current == pytest.approx(0.25)
+
+
+def test_a_busy_machine_is_told_and_a_second_run_tells_it_from_a_regression(
+    tmp_path: Path,
+) -> None:
+    before = read_result(run(tmp_path / "a.json", 1))
+    busy = run(tmp_path / "b.json", 2, slower=lambda ms: ms + 150, others_cpu_share=0.9)
+    quiet = read_result(run(tmp_path / "c.json", 3))
+    alone = compare(before, read_result(busy))
+    assert alone.has_regressed
+    assert alone.notes == ["other programs took 0.9 cores in the current run"]
+    both = compare_all([before], [read_result(busy), quiet])
+    assert not both.has_regressed
+    assert abs(both.changes[0].change) < 40
+    slow = [read_result(run(tmp_path / "d.json", n, slower=lambda ms: ms + 90)) for n in (4, 5)]
+    assert compare_all([before, quiet], slow).has_regressed
+
+
+def test_a_regression_that_is_measured_now_is_measured_once_more(tmp_path: Path) -> None:
+    before = read_result(run(tmp_path / "a.json", 1))
+    shifts = iter([150.0, 0.0, 150.0, 150.0])
+    asked: list[float] = []
+
+    def measure() -> Result:
+        asked.append(shift := next(shifts))
+        path = run(tmp_path / "b.json", 2 + len(asked), slower=lambda ms: ms + shift)
+        return read_result(path)
+
+    assert not _judge_now([before], measure, runs=2, force=None).has_regressed
+    assert asked == [150.0, 0.0]
+    assert _judge_now([before], measure, runs=2, force=None).has_regressed
+    assert asked == [150.0, 0.0, 150.0, 150.0]
 
 
 def test_threads_and_versions_that_differ_are_told(tmp_path: Path) -> None:
