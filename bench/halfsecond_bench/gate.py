@@ -151,8 +151,8 @@ def print_report(report: GateReport, console: Console) -> None:
         bound = "–" if change.noise is None else f"± {shown(change.unit, change.noise)}"
         of = f", of {change.of[0]} and {change.of[1]}" if change.of else ""
         table.add_row(
-            change.label + of, *values, sign + shown(change.unit, change.change), bound, change.verdict,
-            style=STYLES[change.verdict],
+            change.label + of, *values, sign + shown(change.unit, change.change), bound,
+            change.verdict, style=STYLES[change.verdict],
         )  # fmt: skip
     console.print(table)
     for note in report.notes:
