@@ -24,8 +24,10 @@ STAGES = (
           "three windows of 32 ms tell a pause from the gap inside a word"),
     Stage("asr", "speech recognition", 50,
           "Whisper tiny.en took 25 to 50 ms for 2 to 3.5 s of speech on one thread"),
-    Stage("llm", "the language model's first clause", 115,
-          "42 ms to the first token and 11 ms for each of some six more"),
+    Stage("judge", "the look at whether the question is whole", 20,
+          "the language model reads the question once, as it must for the answer"),
+    Stage("llm", "the language model's first clause", 95,
+          "42 ms to the first token and 11 ms for each of some five more"),
     Stage("tts", "the voice's first samples", 20,
           "the voice took 10 ms alone; the language model shares its cores"),
     Stage("held", "the wait until the turn is confirmed", 0,
@@ -78,13 +80,19 @@ def pieces_of(turn: Timeline) -> list[Piece]:
 
 def _work_begun(turn: Timeline) -> list[tuple[str, float]]:
     """When each stage began the piece of work that became the first sound."""
-    marks = turn.marks
-    tts = _span_over(turn.spans, "tts", marks.get("tts_first_chunk"))
-    llm = _span_over(turn.spans, "llm", marks.get("llm_first_clause"))
-    heard = [s for s in turn.spans if s.stage == "asr" and llm and s.end_s <= llm.start_s]
-    asr = max(heard, key=lambda s: s.end_s, default=None)
-    found = [("asr", asr), ("llm", llm), ("tts", tts)]
+    tts = _span_over(turn.spans, "tts", turn.marks.get("tts_first_chunk"))
+    llm = _span_over(turn.spans, "llm", turn.marks.get("llm_first_clause"))
+    judges = [s for s in turn.spans if s.stage == "llm" and s.detail == "judge" and s is not llm]
+    judge = _last_before(llm or tts, judges)
+    asr = _last_before(judge or llm or tts, [s for s in turn.spans if s.stage == "asr"])
+    found = [("asr", asr), ("judge", judge), ("llm", llm), ("tts", tts)]
     return [("pause", 0.0), *((stage, span.start_s) for stage, span in found if span)]
+
+
+def _last_before(span: Span | None, earlier: Sequence[Span]) -> Span | None:
+    """The span that ended last before another began."""
+    found = [s for s in earlier if span and s.end_s <= span.start_s]
+    return max(found, key=lambda s: s.end_s, default=None)
 
 
 def _span_over(spans: Sequence[Span], stage: str, at_s: float | None) -> Span | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from rich.console import Console
@@ -21,6 +21,10 @@ JUDGED = {
 """The figures of each kind of result that can be compared."""
 
 
+BUSY_CORES = 0.2
+"""More than this beside the server is told: on two cores it lengthens every stage."""
+
+
 class GateReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="gate"):
     """The result of `bench gate`."""
 
@@ -31,7 +35,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     has_regressed: bool
     forced_because: str | None
     notes: list[str]
-    """What else differs between the results."""
+    """What else differs between the results, and what else ran."""
     changes: list[Change]
 
 
@@ -66,6 +70,37 @@ def compare(baseline: Result, current: Result, *, force: str | None = None) -> G
     )
 
 
+def compare_all(
+    baselines: Sequence[Result], currents: Sequence[Result], *, force: str | None = None
+) -> GateReport:
+    """Compares every run with every one before: what changed in all pairs has changed.
+
+    The noise of `compare` is that of turns within a run. Another load on the machine shifts a whole
+    run, and only a second run tells that from a regression. Of each figure the smallest change is
+    given. Raises as `compare`.
+    """
+    reports = [compare(before, after, force=force) for before in baselines for after in currents]
+    by_label = [{change.label: change for change in report.changes} for report in reports]
+    changes = [
+        _least([found[label] for found in by_label])
+        for label in by_label[0]
+        if all(label in found for found in by_label)
+    ]
+    return msgspec.structs.replace(
+        reports[0],
+        has_regressed=any(change.verdict == "worse" for change in changes),
+        notes=list(dict.fromkeys(note for report in reports for note in report.notes)),
+        changes=changes,
+    )
+
+
+def _least(found: Sequence[Change]) -> Change:
+    """The smallest of some changes of one figure; it counts only if all have its verdict."""
+    least = min(found, key=lambda change: abs(change.change))
+    is_agreed = len({change.verdict for change in found}) == 1
+    return least if is_agreed else msgspec.structs.replace(least, verdict="alike")
+
+
 def _judged(baseline: Result, current: Result) -> list[Quantity]:
     """The figures to judge; kinds that differ have none in common, whatever --force says."""
     if baseline.kind != current.kind or current.kind not in JUDGED:
@@ -86,8 +121,12 @@ def _differences(baseline: Result, current: Result) -> list[str]:
 
 
 def _conditions(baseline: Result, current: Result) -> list[str]:
-    """Threads and versions that differ, which a change may come from."""
-    notes: list[str] = []
+    """Threads, versions and other load, which a change may come from."""
+    notes = [
+        f"other programs took {share:.1f} cores in the {name} run"
+        for name, result in (("baseline", baseline), ("current", current))
+        if (share := result.numbers.get("others_cpu_share", 0.0)) > BUSY_CORES
+    ]
     for name in ("threads", "versions"):
         before: Mapping[str, object] = getattr(baseline, name)
         after: Mapping[str, object] = getattr(current, name)
@@ -110,13 +149,14 @@ def print_report(report: GateReport, console: Console) -> None:
         values = (shown(change.unit, value) for value in (change.baseline, change.current))
         sign = "+" if change.change > 0 else ""
         bound = "–" if change.noise is None else f"± {shown(change.unit, change.noise)}"
+        of = f", of {change.of[0]} and {change.of[1]}" if change.of else ""
         table.add_row(
-            change.label, *values, sign + shown(change.unit, change.change), bound, change.verdict,
-            style=STYLES[change.verdict],
+            change.label + of, *values, sign + shown(change.unit, change.change), bound,
+            change.verdict, style=STYLES[change.verdict],
         )  # fmt: skip
     console.print(table)
     for note in report.notes:
-        console.print(f"differs: {note}", style="yellow")
+        console.print(f"note: {note}", style="yellow")
     if report.forced_because:
         console.print(f"compared all the same: {report.forced_because}", style="yellow")
     worse = [change.label for change in report.changes if change.verdict == "worse"]

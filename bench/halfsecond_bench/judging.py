@@ -23,8 +23,8 @@ COUNT_FALSE_ALARM = 0.01
 LEAST_QUESTIONS = 5
 LEAST_TURNS = 10
 """With fewer in common, dealing the turns out again has too few outcomes to be surprised by."""
-EVENTS = ("false_cutoffs", "unanswered", "gaps", "true_answers")
-"""Counted in turns: a turn has it or not."""
+GAPS = "gaps"
+"""A sum over turns; what is counted is turns that have one."""
 
 Verdict = Literal["worse", "better", "alike"]
 
@@ -42,11 +42,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     noise: float | None
     """A change up to this is not called one; None where Fisher's test judged a count."""
     verdict: Verdict
+    of: tuple[int, int] | None = None
+    """Of how many in either run, where the values are rates."""
 
 
 def judge(quantity: Quantity, baseline: Result, current: Result) -> list[Change]:
     """What can be said of a figure: nothing where one of the results lacks it."""
-    if quantity.key in EVENTS:
+    if quantity.of is not None or quantity.key == GAPS:
         return _judge_events(quantity, baseline, current)
     if quantity.floor is not None:
         return _judge_turns(quantity, baseline, current)
@@ -118,17 +120,17 @@ def _change(
 
 def _judge_events(quantity: Quantity, baseline: Result, current: Result) -> list[Change]:
     """Fisher's exact test: whether a count is more than the other could be by chance."""
-    counts = [_events(result, quantity.key) for result in (baseline, current)]
+    counts = [_events(result, quantity) for result in (baseline, current)]
     if counts[0] is None or counts[1] is None:
         return []
     (before, n_before), (after, n_after) = counts[0], counts[1]
     rise = chance_of_rise(before, n_before, after, n_after) < COUNT_FALSE_ALARM
     fall = chance_of_rise(n_before - before, n_before, n_after - after, n_after) < COUNT_FALSE_ALARM
     worse, better = (fall, rise) if quantity.is_more_better else (rise, fall)
-    rates, turns = (before / n_before, after / n_after), f"of {n_before} and {n_after} turns"
+    rates = before / n_before, after / n_after
     return [
         Change(
-            key=quantity.key, label=f"{quantity.label}, {turns}", unit="share",
+            key=quantity.key, label=quantity.label, unit="share", of=(n_before, n_after),
             baseline=round(rates[0], 4), current=round(rates[1], 4),
             change=round(rates[1] - rates[0], 4), noise=None,
             verdict="worse" if worse else "better" if better else "alike",
@@ -136,14 +138,13 @@ def _judge_events(quantity: Quantity, baseline: Result, current: Result) -> list
     ]  # fmt: skip
 
 
-def _events(result: Result, key: str) -> tuple[int, int] | None:
-    """(turns that had it, turns): a turn with several gaps is one."""
-    if key == "gaps":
-        gaps = result.values(key)
+def _events(result: Result, quantity: Quantity) -> tuple[int, int] | None:
+    """(how many had it, of how many): a turn with several gaps is one."""
+    if quantity.key == GAPS:
+        gaps = result.values(GAPS)
         return (sum(gap > 0 for gap in gaps), len(gaps)) if gaps else None
-    if key not in result.numbers or not result.turns:
-        return None
-    return min(int(result.numbers[key]), result.turns), result.turns
+    hits, n = (result.numbers.get(key or "") for key in (quantity.key, quantity.of))
+    return (min(int(hits), int(n)), int(n)) if hits is not None and n else None
 
 
 def _judge_number(quantity: Quantity, baseline: Result, current: Result) -> list[Change]:

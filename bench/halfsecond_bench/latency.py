@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from halfsecond_bench.av_offset import Offset, content_offset, open_meter, signe
 from halfsecond_bench.barge_in import BargeInReport
 from halfsecond_bench.barge_in import measure as barge_in_trials
 from halfsecond_bench.clips import Clip
-from halfsecond_bench.server_process import running_server
+from halfsecond_bench.server_process import machine_cpu_s, running_server
 from halfsecond_bench.statistics import (
     Distribution,
     device,
@@ -99,6 +100,8 @@ class LatencyReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     ready_s: float
     cpu_share: float
     """Processor time of the server per second of the run, in cores."""
+    others_cpu_share: float | None = None
+    """The same of everything but the server and its client, and what a hypervisor took."""
     transcripts: list[Heard]
     wer: float
     true_answers: int
@@ -121,6 +124,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     rss_peak_mb: float
     ready_s: float
     cpu_share: float
+    others_cpu_share: float
 
 
 Progress = Callable[[int], None]
@@ -183,6 +187,7 @@ async def _run(
     exchanges: list[tuple[Clip, Exchange]] = []
     async with running_server(config_toml) as server:
         cpu_s, began_s = server.cpu_s(), asyncio.get_running_loop().time()
+        machine_s, client_s = machine_cpu_s(), time.process_time()
         async with Client(server.address, hello=_hello()) as client:
             visitor = Visitor(client)
             for number in range(-1, turns):
@@ -194,6 +199,8 @@ async def _run(
             await visitor.close()
             run_s = asyncio.get_running_loop().time() - began_s
             cpu_share = (server.cpu_s() - cpu_s) / run_s
+            all_share = (machine_cpu_s() - machine_s) / run_s
+            client_share = (time.process_time() - client_s) / run_s
             barge_in = await barge_in_trials(
                 client, interruptions=interruptions, others=false_alarms
             )
@@ -205,6 +212,7 @@ async def _run(
             rss_peak_mb=round(server.peak_rss_mb(), 1),
             ready_s=round(server.ready_s, 2),
             cpu_share=round(cpu_share, 3),
+            others_cpu_share=round(max(0.0, all_share - cpu_share - client_share), 3),
         )
 
 
@@ -255,6 +263,7 @@ def _report(run: Run, *, profile: str, threads: dict[str, int], face_models: Pat
         rss_peak_mb=run.rss_peak_mb,
         ready_s=run.ready_s,
         cpu_share=run.cpu_share,
+        others_cpu_share=run.others_cpu_share,
         transcripts=heard,
         wer=round(word_errors([(h.reference, h.hypothesis) for h in heard]).rate, 4),
         true_answers=true,

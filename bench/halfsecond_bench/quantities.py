@@ -18,7 +18,9 @@ class Quantity:
     key: str
     label: str
     unit: str = MILLISECONDS
-    """"ms"; "share" is shown in percent, "turns" as a part of all turns with its interval."""
+    """"ms"; "share" is shown in percent."""
+    of: str | None = None
+    """The key of the number that it is a part of: shown and judged as a rate, with its interval."""
     p50_target: float | None = None
     """At most; of a number that is no distribution, of the number itself."""
     p95_target: float | None = None
@@ -65,14 +67,25 @@ HUMAN_GAP_MS = 200
 
 TURN_TAKING = (
     Quantity(key="endpoint_wait_ms", label="last word → turn confirmed", floor=10),
-    Quantity(key="false_cutoffs", label="visitors cut off", unit="turns", p50_target=0),
+    Quantity(key="false_cutoffs", label="visitors cut off", unit="", of="turns", p50_target=0),
     Quantity(
         key="barge_in_pause_ms", label="visitor speaks → answer silent", p95_target=250, floor=10
     ),
     Quantity(key="decision_to_pause_ms", label="decision → answer silent", p95_target=40, floor=5),
     Quantity(key="abandon_ms", label="visitor speaks → answer dropped", floor=20),
+    Quantity(
+        key="barge_in.missed_interruptions", label="interruptions missed", unit="", p50_target=0
+    ),
+    Quantity(
+        key="barge_in.answers_abandoned", label="answers dropped for a cough, click or mm-hm",
+        unit="", of="barge_in.false_alarms", p50_target=0,
+    ),
+    Quantity(
+        key="barge_in.resumed_late", label="answers that went on late after one",
+        unit="", of="barge_in.false_alarms", p50_target=0,
+    ),
     Quantity(key="wasted_speculation_ms", label="work on answers begun and dropped", floor=20),
-)
+)  # fmt: skip
 
 STAGES = (
     Quantity(key="asr_ms", label="speech recognition", floor=5),
@@ -91,8 +104,10 @@ PLAYBACK = (
 
 WORDS = (
     Quantity(key="wer", label="words misheard", unit="share", floor=0.01),
-    Quantity(key="true_answers", label="true answers", unit="turns", is_more_better=True),
-    Quantity(key="unanswered", label="questions without an answer", unit="turns", p50_target=0),
+    Quantity(key="true_answers", label="true answers", unit="", of="turns", is_more_better=True),
+    Quantity(
+        key="unanswered", label="questions without an answer", unit="", of="turns", p50_target=0
+    ),
 )
 
 MACHINE = (
@@ -101,6 +116,7 @@ MACHINE = (
     ),
     Quantity(key="loop_cpu_share", label="event loop, of one core", unit="share", p50_target=0.05),
     Quantity(key="cpu_share", label="processor, in cores", unit="", allowance=0.15),
+    Quantity(key="others_cpu_share", label="processor, everything else", unit=""),
     Quantity(key="rss_mb", label="memory", unit="MB", allowance=0.1),
     Quantity(key="rss_peak_mb", label="memory, most", unit="MB", allowance=0.1),
     Quantity(key="ready_s", label="start → ready", unit="s", allowance=0.25),

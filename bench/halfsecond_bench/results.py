@@ -37,6 +37,8 @@ class Result:
     numbers: Mapping[str, float]
     rows: list[dict[str, Any]]
     """A turn or clip each, with its `clip` and its own values."""
+    interruptions: list[dict[str, Any]]
+    """A visitor who spoke over an answer each, likewise."""
     transcripts: list[dict[str, Any]]
     timelines: list[Timeline]
 
@@ -47,7 +49,7 @@ class Result:
     def groups(self, key: str) -> Groups:
         """The same by clip."""
         groups: dict[str, list[float]] = {}
-        for row in self.rows:
+        for row in (*self.rows, *self.interruptions):
             if (value := row.get(key)) is not None:
                 groups.setdefault(str(row["clip"]), []).append(float(value))
         return groups
@@ -93,9 +95,20 @@ def _result(data: dict[str, Any]) -> Result:
         figures=figures,
         numbers=numbers,
         rows=data.get("per_turn") or data.get("asr", {}).get("clips", []),
+        interruptions=_interruptions(data.get("barge_in", {})),
         transcripts=data.get("transcripts", []),
         timelines=msgspec.convert(data.get("timelines", []), list[Timeline]),
     )
+
+
+def _interruptions(barge_in: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trials in which an answer was dropped for words, under the names of the figures."""
+    mistaken = barge_in.get("answers_abandoned", [])
+    return [
+        trial | {"barge_in_pause_ms": trial["pause_ms"]}
+        for trial in barge_in.get("trials", [])
+        if trial["abandon_ms"] is not None and trial["clip"] not in mistaken
+    ]
 
 
 def _collect(

@@ -90,6 +90,27 @@ def test_work_done_while_the_visitor_spoke_takes_nothing_of_the_wait() -> None:
     )
 
 
+def test_the_look_at_whether_the_question_is_whole_is_a_piece_of_its_own() -> None:
+    judged = turn(pause_ms=100, asr_ms=80)  # the last 30 of it become the judge's
+    asr = next(s for s in judged.spans if s.stage == "asr")
+    judged.spans.remove(asr)
+    judged.spans += [
+        Span("asr", "", asr.start_s, asr.end_s - 0.03),
+        Span("llm", "judge", asr.end_s - 0.03, asr.end_s),
+    ]
+    assert lengths(pieces_of(judged)) == pytest.approx(
+        {"pause": 100, "asr": 50, "judge": 30, "llm": 120, "tts": 20, "delivery": 1, "lips": 10}
+    )
+
+
+def test_an_answer_that_needs_no_model_waits_for_the_voice_alone() -> None:
+    preset = turn(pause_ms=100, asr_ms=50, llm_ms=0)
+    preset.spans = [s for s in preset.spans if s.stage != "llm"]
+    pieces = lengths(pieces_of(preset))
+    assert pieces["asr"] == pytest.approx(50)
+    assert "llm" not in pieces
+
+
 def test_a_turn_without_sound_has_no_pieces_and_says_so() -> None:
     silent = Timeline(turn=1, marks={"last_speech": ORIGIN_S, "endpoint": ORIGIN_S + 0.3})
     assert pieces_of(silent) == []

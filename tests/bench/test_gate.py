@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 from fakes.bench_results import DEVICE, QUESTIONS, result_data, turn, write_result
 from halfsecond.errors import ConfigError
 from halfsecond_bench.cli import app
-from halfsecond_bench.gate import compare
+from halfsecond_bench.commands.gate import _judge_now
+from halfsecond_bench.gate import compare, compare_all
 from halfsecond_bench.judging import Change
 from halfsecond_bench.results import Result, read_result
 
@@ -99,13 +101,9 @@ def test_fewer_pictures_on_time_and_more_memory_are_worse(tmp_path: Path) -> Non
     assert (found["memory"].change, found["memory"].noise) == (200.0, 80.0)
     assert found["pictures on time, a second"].verdict == "alike"  # judged by turns, not by p50
 
-    def slow_pictures(result: Result) -> Result:
-        from dataclasses import replace
-
-        return replace(result, rows=[row | {"fps": 20.0} for row in result.rows])
-
     before = read_result(run(tmp_path / "a.json", 1))
-    pictures = compare(before, slow_pictures(before)).changes
+    slow = replace(before, rows=[row | {"fps": 20.0} for row in before.rows])
+    pictures = compare(before, slow).changes
     verdicts = {change.key: change.verdict for change in pictures}
     assert verdicts["fps"] == "worse"
 
@@ -114,19 +112,69 @@ def test_visitors_that_are_cut_off_are_counted_exactly(tmp_path: Path) -> None:
     assert changes(tmp_path, 1, 2, false_cutoffs=6)[CUT_OFF].verdict == "alike"
     assert changes(tmp_path, 1, 2, false_cutoffs=7)[CUT_OFF].verdict == "worse"
     assert changes(tmp_path, 1, 2, false_cutoffs=7)[CUT_OFF].change == 0.25
+    assert changes(tmp_path, 1, 2, turns_each=1)[CUT_OFF].of == (28, 14)
 
 
-CUT_OFF = "visitors cut off, of 28 and 28 turns"
+CUT_OFF = "visitors cut off"
+
+
+def test_interruptions_are_judged_trial_by_trial(tmp_path: Path) -> None:
+    def trials(later_ms: float) -> dict[str, object]:
+        said = [
+            {"clip": f"stop{n}.flac", "pause_ms": 150.0 + n + later_ms, "abandon_ms": 400.0}
+            for n in range(12)
+        ]
+        cough = {"clip": "cough.flac", "pause_ms": 900.0, "abandon_ms": None}
+        return {"trials": [*said, cough], "answers_abandoned": [], "false_alarms": 1}
+
+    before = read_result(run(tmp_path / "a.json", 1, barge_in=trials(0)))
+    after = read_result(run(tmp_path / "b.json", 1, barge_in=trials(60)))
+    found = {change.key: change for change in compare(before, after).changes}
+    assert found["barge_in_pause_ms"].verdict == "worse"
+    assert found["barge_in_pause_ms"].change == 60
+    assert found["abandon_ms"].verdict == "alike"
 
 
 def test_words_that_are_no_longer_understood_are_worse(tmp_path: Path) -> None:
     deaf = read_result(run(tmp_path / "a.json", 1))
     hearing = read_result(run(tmp_path / "b.json", 1))
     for said in deaf.transcripts:
-        said["hypothesis"] = "when do you go"
+        said["hypothesis"] = "when do you go"  # of four words, one is wrong
     found = {change.key: change for change in compare(hearing, deaf).changes}
     assert found["wer"].verdict == "worse"
     assert found["wer"].current == pytest.approx(0.25)
+
+
+def test_a_busy_machine_is_told_and_a_second_run_tells_it_from_a_regression(
+    tmp_path: Path,
+) -> None:
+    before = read_result(run(tmp_path / "a.json", 1))
+    busy = run(tmp_path / "b.json", 2, slower=lambda ms: ms + 150, others_cpu_share=0.9)
+    quiet = read_result(run(tmp_path / "c.json", 3))
+    alone = compare(before, read_result(busy))
+    assert alone.has_regressed
+    assert alone.notes == ["other programs took 0.9 cores in the current run"]
+    both = compare_all([before], [read_result(busy), quiet])
+    assert not both.has_regressed
+    assert abs(both.changes[0].change) < 40
+    slow = [read_result(run(tmp_path / "d.json", n, slower=lambda ms: ms + 90)) for n in (4, 5)]
+    assert compare_all([before, quiet], slow).has_regressed
+
+
+def test_a_regression_that_is_measured_now_is_measured_once_more(tmp_path: Path) -> None:
+    before = read_result(run(tmp_path / "a.json", 1))
+    shifts = iter([150.0, 0.0, 150.0, 150.0])
+    asked: list[float] = []
+
+    def measure() -> Result:
+        asked.append(shift := next(shifts))
+        path = run(tmp_path / "b.json", 2 + len(asked), slower=lambda ms: ms + shift)
+        return read_result(path)
+
+    assert not _judge_now([before], measure, runs=2, force=None).has_regressed
+    assert asked == [150.0, 0.0]
+    assert _judge_now([before], measure, runs=2, force=None).has_regressed
+    assert asked == [150.0, 0.0, 150.0, 150.0]
 
 
 def test_threads_and_versions_that_differ_are_told(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_the_worst_turn_is_shown_with_its_question_and_the_stage_to_blame(tmp_pa
     )
 
 
+def test_a_question_that_was_misheard_is_shown_as_it_was_said(tmp_path: Path) -> None:
+    data = result_data([*TURNS, WORST])
+    data["transcripts"][-1]["reference"] = "How far away is the sun?"
+    words = words_of(latency_page(read_result(write_result(tmp_path / "r.json", data))))
+    assert "“How far away is the sun?”, heard as “How far away is &lt;the moon&gt;?”" in words
+
+
 def test_targets_are_met_missed_or_left_open_by_the_interval() -> None:
     assert judged(280, 300, (270, 290), unit="ms") == ("met", "✓ target 300 met")
     assert judged(393, 300, (367, 410), unit="ms") == ("missed", "✗ target 300 missed by 93 ms")
@@ -81,11 +88,13 @@ def test_figures_that_a_result_lacks_are_left_out_and_new_ones_need_no_code(
             result(
                 tmp_path, TURNS,
                 barge_in_pause_ms=spread, loop_cpu_share=0.031,
+                barge_in={"false_alarms": 20, "answers_abandoned": ["cough.flac"]},
                 cold_voice_to_first_audio_ms=912.0, runtime_overhead_ms=None,
             )
         )
     )  # fmt: skip
     assert "visitor speaks → answer silent 180 ms 231 ms 260 ms 20 p95 ≤ 250 ms" in more
+    assert "answers dropped for a cough, click or mm-hm 1 of 20 (1–24" in more
     assert "event loop, of one core 3.1 %" in more
     assert "first sound 912 ms 1 304 ms 28" in more
 

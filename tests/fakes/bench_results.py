@@ -72,7 +72,7 @@ def result_data(turns: Sequence[tuple[str, Timeline]], **more: object) -> dict[s
             "voice_to_first_audio_ms", "voice_to_first_frame_ms", "endpoint_wait_ms", "fps",
         )
     }  # fmt: skip
-    said = {"kind": "synthetic", "reference": "when do you close", "answer": "At five."}
+    said = {"kind": "synthetic", "answer": "At five.", "is_true": True}
     data: dict[str, Any] = {
         "kind": "latency",
         "turns": len(rows),
@@ -89,8 +89,8 @@ def result_data(turns: Sequence[tuple[str, Timeline]], **more: object) -> dict[s
         "per_turn": rows,
         "timelines": [msgspec.to_builtins(timeline) for _, timeline in turns],
         "transcripts": [
-            {**said, "clip": clip, "hypothesis": "when do you close", "is_true": True}
-            for clip, _ in turns
+            {**said, "clip": clip, "reference": t.question, "hypothesis": t.question}
+            for clip, t in turns
         ],
     }
     return data | more

@@ -25,7 +25,8 @@ from halfsecond_bench.statistics import Distribution, distribution
 MARK_LINE_PX = 15
 BINS = 80
 """Dots within one 80th of the width stand on one another."""
-DOT_PX = 7
+DOT_PX, STACK_PX = 7, 84
+"""Dots stand this far apart, and closer where they would be higher than this together."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,15 @@ def spread(
         place = round(axis.at(value) / 100 * BINS)
         places.append((value, bins[place]))
         bins[place] += 1
-    base = top + DOT_PX * max(bins.values(), default=1) + 4
+    highest = max(bins.values(), default=1)
+    step = min(DOT_PX, STACK_PX / highest)
+    base = top + step * highest + 4
     bottom = base + (30 if is_detailed else 6)
     content = [scale(axis, top=top, bottom=bottom, unit=unit)]
     if zone:
         content.append(bar(axis, *zone, y=top, height=bottom - top, kind="zone"))
     content.extend(
-        circle(axis.at(value), base - DOT_PX * level - 4, kind=kind, title=f"{value:.0f} {unit}")
+        circle(axis.at(value), base - step * level - 4, kind=kind, title=f"{value:.0f} {unit}")
         for value, level in places
     )
     if is_detailed:

@@ -66,13 +66,13 @@ def legend(entries: Iterable[tuple[str, str]]) -> str:
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5c6570; --paper: #fff; --card: #f5f6f8; --rule: #dfe3e8;
-  --pause: #aab2bd; --asr: #3a74b8; --llm: #8256ad; --tts: #26906c; --held: #d0a215;
-  --delivery: #6f7a86; --lips: #cd7427; --good: #1a7f4b; --bad: #c2352b; --open: #8a6a00;
-  --before: #9aa4b0; }
+  --pause: #aab2bd; --asr: #3a74b8; --judge: #b07fc9; --llm: #8256ad; --tts: #26906c;
+  --held: #d0a215; --delivery: #6f7a86; --lips: #cd7427; --good: #1a7f4b; --bad: #c2352b;
+  --open: #8a6a00; --before: #9aa4b0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --soft: #9ba6b2; --paper: #14171b;
-  --card: #1e2329; --rule: #333b44; --pause: #66717d; --asr: #4d8ad2; --llm: #9a6fc8;
-  --tts: #33a57e; --held: #d9ae2b; --delivery: #8b97a4; --lips: #dc8438; --good: #4cc38a;
-  --bad: #ff7b70; --open: #e0b43c; --before: #6b7683; } }
+  --card: #1e2329; --rule: #333b44; --pause: #66717d; --asr: #4d8ad2; --judge: #b78fd6;
+  --llm: #8a5fbb; --tts: #33a57e; --held: #d9ae2b; --delivery: #8b97a4; --lips: #dc8438;
+  --good: #4cc38a; --bad: #ff7b70; --open: #e0b43c; --before: #6b7683; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -108,6 +108,7 @@ summary { cursor: pointer; color: var(--soft); margin: .8rem 0; }
 .chart .bad { fill: var(--bad); }
 .grid { stroke: var(--rule); stroke-width: 1; }
 .pause { fill: var(--pause); } .asr { fill: var(--asr); } .llm { fill: var(--llm); }
+.judge { fill: var(--judge); }
 .tts { fill: var(--tts); } .held { fill: var(--held); } .delivery { fill: var(--delivery); }
 .lips { fill: var(--lips); } .faint { opacity: .32; }
 .audio { fill: var(--tts); } .frame { fill: var(--lips); } .plain { fill: var(--asr); }

@@ -37,9 +37,8 @@ def _row(result: Result, quantity: Quantity) -> list[str] | None:
         return None
     if quantity.key == "wer" and result.transcripts:
         words = verdict.misheard(result)
-    elif quantity.unit == "turns":
-        interval = verdict.interval_words(int(number), result.turns)
-        words = f"{number:g} of {result.turns} ({interval})"
+    elif quantity.of is not None and (n := result.numbers.get(quantity.of)):
+        words = verdict.rate_words(number, n)
     else:
         words = shown(quantity.unit, number)
     return [quantity.label, words, "", "", "", wanted]

@@ -24,6 +24,7 @@ from halfsecond_bench.pages.plot import Axis, axis_from_zero
 from halfsecond_bench.quantities import FIRST_AUDIO, HUMAN_GAP_MS, WAITS, Quantity
 from halfsecond_bench.results import Result
 from halfsecond_bench.statistics import distribution
+from halfsecond_bench.wer import spoken_words
 
 HUMAN_GAP = Mark(HUMAN_GAP_MS, f"{HUMAN_GAP_MS} between people", "human")
 AHEAD_MS, BEHIND_MS = 45, -125
@@ -43,7 +44,7 @@ def latency_page(result: Result, history: Sequence[Entry] = ()) -> str:
         verdict.cards(result),
         paragraph(verdict.noise(result), kind="note"),
         _every_turn(answered),
-        _two_turns(answered),
+        _two_turns(result, answered),
         _stage_budget(answered),
         _spread(result),
         evidence.cold_and_warm(result),
@@ -79,17 +80,17 @@ def _every_turn(turns: Sequence[Timeline]) -> str:
     )
 
 
-def _two_turns(turns: Sequence[Timeline]) -> str:
+def _two_turns(result: Result, turns: Sequence[Timeline]) -> str:
     if not turns:
         return ""
     middle, worst = median_turn(turns), max(turns, key=heard_ms)
     axis = axis_of(middle, worst)
     return section(
         "A turn in the middle, and the worst",
-        f"<h3>In the middle: “{plain(middle.question)}”</h3>",
+        f"<h3>In the middle: {plain(_asked(result, middle))}</h3>",
         paragraph(largest_part(middle)),
         waterfall(middle, axis),
-        f"<h3>The worst: “{plain(worst.question)}”</h3>",
+        f"<h3>The worst: {plain(_asked(result, worst))}</h3>",
         paragraph(why_slow(worst, usual_ms(turns))),
         waterfall(worst, axis),
         paragraph(
@@ -99,6 +100,15 @@ def _two_turns(turns: Sequence[Timeline]) -> str:
             kind="note",
         ),
     )
+
+
+def _asked(result: Result, turn: Timeline) -> str:
+    """What was said in a turn, and what was understood where that is something else."""
+    number = result.timelines.index(turn)
+    said = result.transcripts[number] if number < len(result.transcripts) else {}
+    asked = f"“{said.get('reference') or turn.question}”"
+    is_misheard = spoken_words(asked) != spoken_words(turn.question)
+    return f"{asked}, heard as “{turn.question}”" if is_misheard else asked
 
 
 def _stage_budget(turns: Sequence[Timeline]) -> str:

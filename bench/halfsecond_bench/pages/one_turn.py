@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halfsecond.timeline import Timeline
-from halfsecond_bench.critical_path import pieces_of
+from halfsecond_bench.critical_path import Piece, pieces_of
 from halfsecond_bench.pages.plot import Axis, bar, beside, chart, scale, text, vertical
 
 ROWS = (
@@ -14,6 +14,8 @@ ROWS = (
     ("lips", "lips", "lipsync"),
 )
 """What a row is called, its colour, and the stage whose spans it shows."""
+ROW_OF = {"judge": 2} | {kind: number for number, (_, kind, _) in enumerate(ROWS)}
+"""Where a piece of the wait is drawn; what is not named here, beside the silence."""
 MOMENTS = (
     ("endpoint", "turn confirmed"),
     ("first_audio_heard", "first sound"),
@@ -24,6 +26,7 @@ SHOWN_AFTER_S = 0.06
 LEAST_SHOWN_S = 0.4
 INSIDE_PERCENT = 13
 """A bar of this width has room for its length on a phone."""
+LEAST_NAMED_MS = 6
 
 
 def axis_of(*turns: Timeline) -> Axis:
@@ -46,10 +49,9 @@ def waterfall(turn: Timeline, axis: Axis | None = None) -> str:
         content.append(text(0, y + 13, label, kind="soft"))
         content.extend(_faint(turn, axis, stage, kind, y + 18))
     for piece in pieces_of(turn):
-        row = next((n for n, (_, kind, _) in enumerate(ROWS) if kind == piece.stage), 0)
-        y = top + ROW_PX * row + 18
+        y = top + ROW_PX * ROW_OF.get(piece.stage, 0) + 18
         content.append(bar(axis, piece.start_ms, piece.end_ms, y=y, height=15, kind=piece.stage))
-        content.append(_length(axis, piece.start_ms, piece.end_ms, y + 12))
+        content.append(_length(axis, piece, y + 12))
     for number, (name, words) in enumerate(MOMENTS):
         if name in turn.marks:
             at_ms, y = 1000 * turn.marks[name], 15 * number + 11
@@ -81,12 +83,14 @@ def _faint(turn: Timeline, axis: Axis, stage: str, kind: str, y: float) -> list[
     ]
 
 
-def _length(axis: Axis, start_ms: float, end_ms: float, y: float) -> str:
-    """The length of a bar, inside it where there is room."""
-    words = f"{end_ms - start_ms:.0f} ms"
-    left, right = axis.at(start_ms), axis.at(end_ms)
+def _length(axis: Axis, piece: Piece, y: float) -> str:
+    """The length of a piece: in it where there is room, else before it, or after its judge."""
+    words = f"{piece.length_ms:.0f} ms"
+    left, right = axis.at(piece.start_ms), axis.at(piece.end_ms)
     if right - left >= INSIDE_PERCENT:
         return text((left + right) / 2, y, words, kind="on", anchor="middle")
-    if end_ms - start_ms < 3:
+    if piece.length_ms < LEAST_NAMED_MS:
         return ""
-    return text(left, y, words, anchor="end", dx=-4) if left > 15 else text(right, y, words, dx=4)
+    if left > INSIDE_PERCENT and piece.stage != "llm":
+        return text(left, y, words, anchor="end", dx=-4)
+    return text(right, y, words, dx=4)

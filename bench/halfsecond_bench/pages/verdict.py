@@ -9,7 +9,6 @@ from halfsecond_bench.critical_path import BUDGET
 from halfsecond_bench.pages.document import plain
 from halfsecond_bench.quantities import (
     FIRST_AUDIO,
-    PLAYBACK,
     TURN_TAKING,
     WAITS,
     WORDS,
@@ -23,7 +22,7 @@ from halfsecond_bench.wer import WordErrors, word_errors
 
 Interval = tuple[float, float]
 
-RATES = tuple(q for q in (*TURN_TAKING, *PLAYBACK, *WORDS) if q.unit == "turns")
+RATES = tuple(q for q in (*TURN_TAKING, *WORDS) if q.of == "turns")
 
 
 def p50_interval(result: Result, key: str) -> Interval | None:
@@ -111,6 +110,11 @@ def _rate_card(quantity: Quantity, result: Result) -> str:
     kind, words = judged(hits, quantity.p50_target, None, unit="")
     interval = f"95 % interval {interval_words(int(hits), result.turns)}"
     return _html_card(quantity.label, f"{hits:g} of {result.turns}", kind, words, interval)
+
+
+def rate_words(hits: float, n: float) -> str:
+    """A count, of how many, and the 95 % interval of the rate."""
+    return f"{hits:g} of {n:g} ({interval_words(int(hits), int(n))})"
 
 
 def interval_words(hits: int, n: int) -> str:
