@@ -34,9 +34,10 @@ def print_report(report: LoadReport, console: Console) -> None:
         table.add_row(name, *(cell(level) for level in report.levels))
     for name in report.levels[0].stages:
         parts = [level.stages.get(name) for level in report.levels]
-        if any(part and part.wait_ms for part in parts):
-            table.add_row(f"{name}, in its queue", *(_spread(p and p.wait_ms) for p in parts))
-        table.add_row(name, *(_spread(p and p.work_ms) for p in parts))
+        waits = [part.wait_ms if part else None for part in parts]
+        if any(waits):
+            table.add_row(f"{name}, in its queue", *map(_spread, waits))
+        table.add_row(name, *(_spread(part.work_ms if part else None) for part in parts))
     console.print(table)
     for level in report.levels:
         for failure in level.failures:
