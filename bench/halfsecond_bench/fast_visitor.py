@@ -47,19 +47,25 @@ class Microphone:
         self.pace = pace
         self.silent_s = 0.0
         """Silence since the last thing that was said, in the visitor's time."""
+        self.spoken_from_s = 0.0
+        """When the first sample of that was spoken; it left a block later."""
+        self._is_new = False
 
     def say(self, samples: NDArray[np.float32]) -> None:
         """(n,) mono 16 kHz, after what is being said."""
         step = int(BLOCK_S * RATE_HZ)
         starts = range(0, len(samples), step)
         self._blocks += [float_to_pcm16(samples[at : at + step]) for at in starts]
-        self.silent_s = 0.0
+        self.silent_s, self._is_new = 0.0, True
 
     async def run(self) -> None:
         """Speaks until cancelled."""
         next_s = self._now()
         while True:
             if self._blocks:
+                if self._is_new:
+                    self._is_new = False
+                    self.spoken_from_s = self._now() - BLOCK_S / self.pace
                 await self._client.send_audio(self._blocks.popleft())
             else:
                 await self._client.send_audio(self._silence)
@@ -152,6 +158,10 @@ class FastVisitor:
         ]
 
     # What the visitor does.
+
+    def set_pace(self, pace: float) -> None:
+        """Lives so many times as fast as real time from now on."""
+        self.microphone.pace = self.player.pace = pace
 
     def say(self, samples: NDArray[np.float32]) -> None:
         """Speaks (n,) mono 16 kHz."""

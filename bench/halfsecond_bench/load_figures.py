@@ -14,6 +14,8 @@ from halfsecond_bench.statistics import Distribution, device, distribution, vers
 
 ENDPOINT, DELIVERY = "turn end", "delivery"
 STAGES = ("asr", "llm", "tts", "lipsync")
+JUDGE = "judge"
+"""Detail of a question to the language model about the visitor's words; no part of the answer."""
 DONE_MARKS = {
     "llm": "llm_first_clause",
     "tts": "tts_first_chunk",
@@ -33,13 +35,14 @@ class StageTime(msgspec.Struct, frozen=True):
 class StageLoad(msgspec.Struct, frozen=True):
     """One part of the wait at one level."""
 
-    wait_ms: Distribution
+    wait_ms: Distribution | None
+    """None where nothing queues, or the stage runs elsewhere and does not tell."""
     work_ms: Distribution
 
     @property
     def p95_ms(self) -> float:
         """Both together; of different turns, so an upper bound."""
-        return (self.wait_ms.p95 if self.wait_ms.n else 0.0) + self.work_ms.p95
+        return (self.wait_ms.p95 if self.wait_ms else 0.0) + self.work_ms.p95
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +119,7 @@ def level_of(
         failures=list(failures),
         voice_to_first_audio_ms=_spread(marks, "first_audio_heard"),
         voice_to_first_frame_ms=_spread(marks, "first_frame_seen"),
-        stages={name: _load(parts, name) for name in (ENDPOINT, *STAGES, DELIVERY)},
+        stages=_stages(parts),
         fps=distribution(fps),
         fps_min=min((f for f in fps if f is not None), default=0.0),
         gaps=sum(len(exchange.reply.gaps()) for _, exchange in exchanges),
@@ -132,12 +135,18 @@ def _spread(marks: Sequence[dict[str, float]], name: str) -> Distribution:
     return distribution([_ms(turn[name]) if name in turn else None for turn in marks])
 
 
-def _load(parts: Sequence[dict[str, StageTime]], name: str) -> StageLoad:
-    found = [turn[name] for turn in parts if name in turn]
-    return StageLoad(
-        distribution([time.wait_ms for time in found]),
-        distribution([time.work_ms for time in found]),
-    )
+def _stages(parts: Sequence[dict[str, StageTime]]) -> dict[str, StageLoad]:
+    """By part, in the order of the chain; one that no turn had is left out."""
+    stages: dict[str, StageLoad] = {}
+    for name in (ENDPOINT, *STAGES, DELIVERY):
+        found = [turn[name] for turn in parts if name in turn]
+        waits = [time.wait_ms for time in found if time.wait_ms is not None]
+        if found:
+            stages[name] = StageLoad(
+                distribution(waits) if waits else None,
+                distribution([time.work_ms for time in found]),
+            )
+    return stages
 
 
 def parts_of(turn: Timeline) -> dict[str, StageTime]:
@@ -157,13 +166,14 @@ def parts_of(turn: Timeline) -> dict[str, StageTime]:
 
 def _stage_time(turn: Timeline, stage: str) -> StageTime | None:
     """Of the requests that led to the stage's first result."""
-    spans = sorted((s for s in turn.spans if s.stage == stage), key=lambda span: span.start_s)
+    made = [s for s in turn.spans if s.detail != JUDGE]
+    spans = sorted((s for s in made if s.stage == stage), key=lambda span: span.start_s)
     if not spans:
         return None
     done_s = turn.marks.get(DONE_MARKS[stage]) if stage in DONE_MARKS else spans[0].end_s
     if done_s is None:
         return None
-    queues = [s for s in turn.spans if s.stage == f"{stage}.queue" and s.start_s <= done_s]
+    queues = [s for s in made if s.stage == f"{stage}.queue" and s.start_s <= done_s]
     waited_s = sum(min(s.end_s, done_s) - s.start_s for s in queues)
     took_s = done_s - spans[0].start_s
     return StageTime(_ms(waited_s) if queues else None, _ms(took_s - waited_s))
@@ -199,31 +209,34 @@ def grown_most(first: Level, last: Level) -> str:
     """The part whose p95 grew most between two levels; of one level with itself, the longest."""
 
     def growth_ms(name: str) -> float:
-        before_ms = first.stages[name].p95_ms if last is not first else 0.0
-        growth = last.stages[name].p95_ms - before_ms
-        return growth if growth == growth else 0.0  # NaN: no turn had it
+        before = first.stages.get(name) if last is not first else None
+        return last.stages[name].p95_ms - (before.p95_ms if before else 0.0)
 
-    return max(last.stages, key=growth_ms)
+    return max(last.stages, key=growth_ms, default="")
 
 
 def _verdict(levels: Sequence[Level], broken: Level | None, name: str, budget_ms: float) -> str:
-    first, last = levels[0].stages[name], levels[-1].stages[name]
+    if broken is not None and broken.failures:
+        return f"{broken.sessions} at once: {broken.failures[0]}"
     if broken is None:
         start = f"{levels[-1].sessions} at once stay within {budget_ms:g} ms"
-    elif broken.refused or broken.failures:
-        return f"{broken.sessions} at once: {broken.failures[0]}"
     else:
         p95_ms = broken.voice_to_first_audio_ms.p95
         start = f"{broken.sessions} at once break {budget_ms:g} ms (p95 {p95_ms:.0f} ms)"
+    first, last = levels[0].stages.get(name), levels[-1].stages.get(name)
+    if last is None:
+        return start
+    if first is None or len(levels) == 1:
+        return f"{start}; the longest part is {name}, p95 {last.p95_ms:.0f} ms"
     return (
-        f"{start}; most grew {name}: wait p95 {_number(first.wait_ms)} to "
-        f"{_number(last.wait_ms)} ms, work p95 {_number(first.work_ms)} to "
+        f"{start}; most grew {name}: p95 in its queue {_number(first.wait_ms)} to "
+        f"{_number(last.wait_ms)} ms, at work {_number(first.work_ms)} to "
         f"{_number(last.work_ms)} ms"
     )
 
 
-def _number(values: Distribution) -> str:
-    return f"{values.p95:.0f}" if values.n else "–"
+def _number(values: Distribution | None) -> str:
+    return f"{values.p95:.0f}" if values else "–"
 
 
 def _ms(seconds: float) -> float:

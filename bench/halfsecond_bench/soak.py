@@ -137,7 +137,8 @@ class Soak:
 
     async def _perform(self, step: Step) -> SoakStep:
         started_s, stuck, client, visitor = self.now(), "", self._client, self._visitor
-        visitor.player.pace = pace = 1.0 if step.is_measured else self.pace
+        pace = 1.0 if step.is_measured else self.pace
+        visitor.set_pace(pace)
         stale_before = client.stale_count
         try:
             await _ACTIONS[step.kind](self, step)
@@ -147,16 +148,16 @@ class Soak:
             await self._enter()
         errors, visitor.recorder.errors = visitor.recorder.errors, []
         ended = visitor.take_ended()
-        offset_ms = await self._measure(ended) if step.is_measured else None
+        measured = await self._measure(step, visitor, ended) if step.is_measured else {}
         return await self._record(
             step,
             took_s=round(self.now() - started_s, 3),
             pace=pace,
             turns=[turn_of(reply, gaps) for reply, gaps in ended],
             stale=client.stale_count - stale_before,
-            av_offset_ms=offset_ms,
             errors=errors,
             stuck=stuck,
+            **measured,
         )
 
     async def _record(self, step: Step, **found: object) -> SoakStep:
@@ -174,12 +175,21 @@ class Soak:
             **found,  # type: ignore[arg-type]
         )
 
-    async def _measure(self, ended: Sequence[tuple[Reply, int]]) -> float | None:
+    async def _measure(
+        self, step: Step, visitor: FastVisitor, ended: Sequence[tuple[Reply, int]]
+    ) -> dict[str, float]:
+        """The wait for sound and the A/V offset, as far as there are any."""
         if not ended:
-            return None
+            return {}
+        reply, found = ended[-1][0], {}
+        if (heard_s := reply.first_audible_s()) is not None:
+            over_s = visitor.microphone.spoken_from_s + step.question.last_speech_s
+            found["voice_to_first_audio_ms"] = round(1000 * (heard_s - over_s), 1)
         meter = open_meter(self.face_models)
-        offset = await asyncio.to_thread(content_offset, ended[-1][0], meter)
-        return round(1000 * offset.offset_s, 1) if offset else None
+        offset = await asyncio.to_thread(content_offset, reply, meter)
+        if offset is not None:
+            found["av_offset_ms"] = round(1000 * offset.offset_s, 1)
+        return found
 
     async def _ask(self, step: Step) -> None:
         self._say(step.question)

@@ -46,7 +46,7 @@ class SoakStep(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     took_s: float
     pace: float
-    """Of the player; 1 where the A/V offset and the gaps are those of real time."""
+    """1 where the visitor lived in real time: only there are latency, gaps and offset told."""
     turns: list[SoakTurn]
     rss_mb: float
     threads: int
@@ -57,6 +57,7 @@ class SoakStep(msgspec.Struct, frozen=True, kw_only=True):
     prompt_cache_tokens: int
     stale: int
     """Sound and pictures of an answer that was cut off and still came."""
+    voice_to_first_audio_ms: float | None = None
     av_offset_ms: float | None = None
     errors: list[str] = []
     stuck: str = ""
@@ -105,6 +106,8 @@ class SoakReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of absolute values, from content, of answers played at the pace of real time."""
     av_offset_course_ms: Course
     """Signed; positive: the sound is ahead."""
+    voice_to_first_audio_ms: Distribution
+    voice_to_first_audio_course_ms: Course
     audio_error_ms: Distribution
     video_lead_ms: Distribution
     """Of absolute values."""
@@ -203,6 +206,7 @@ def report_of(
     turns = [turn for step in steps for turn in step.turns]
     warm_up = round(WARM_UP_SHARE * len(steps))
     rss = course([step.rss_mb for step in steps], warm_up=warm_up)
+    waits = [step.voice_to_first_audio_ms for step in steps]
     offsets = [step.av_offset_ms for step in steps]
     leads = [turn.video_lead_ms for turn in turns]
     report = SoakReport(
@@ -225,6 +229,8 @@ def report_of(
         reasons=dict(Counter(turn.reason for turn in turns)),
         av_offset_ms=distribution([None if o is None else abs(o) for o in offsets]),
         av_offset_course_ms=course(offsets, warm_up=0),
+        voice_to_first_audio_ms=distribution(waits),
+        voice_to_first_audio_course_ms=course(waits, warm_up=0),
         audio_error_ms=distribution([turn.audio_error_ms for turn in turns]),
         video_lead_ms=distribution([None if lead is None else abs(lead) for lead in leads]),
         queue_ms=_queues(turns),

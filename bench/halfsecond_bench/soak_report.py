@@ -41,6 +41,7 @@ def _courses(report: SoakReport) -> Table:
     table = Table("", "warm", "end", "max", "per 100 steps", box=None, pad_edge=False)
     for name, course in (
         (f"memory, MB ({report.rss_growth_percent:+.1f} %)", report.rss_mb),
+        ("voice to first audio, ms", report.voice_to_first_audio_course_ms),
         ("sound ahead of lips, ms", report.av_offset_course_ms),
         ("file descriptors", report.open_files),
         ("threads", report.server_threads),
@@ -53,6 +54,7 @@ def _courses(report: SoakReport) -> Table:
 def _distributions(report: SoakReport) -> Table:
     table = Table("ms", "p50", "p95", "max", "n", box=None, pad_edge=False)
     for name, values in (
+        ("voice to first audio", report.voice_to_first_audio_ms),
         ("sound against lips, absolute", report.av_offset_ms),
         ("time stamps: sound", report.audio_error_ms),
         ("time stamps: last picture against end of sound", report.video_lead_ms),

@@ -25,7 +25,9 @@ def test_two_visitors_at_once_are_measured_stage_by_stage(tmp_path: Path) -> Non
     for level in report.levels:
         assert level.turns == 3 * level.sessions
         assert level.failures == []
-        assert level.stages["asr"].wait_ms.n == level.turns
+        waits = level.stages["asr"].wait_ms
+        assert waits is not None
+        assert waits.n == level.turns
         assert level.stages["llm"].work_ms.p50 > 0
         assert level.server_cores > 0
     assert report.verdict in " ".join(result.output.split())

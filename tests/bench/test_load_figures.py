@@ -26,6 +26,7 @@ def turn() -> Timeline:
     }  # fmt: skip
     spans = [
         Span("asr", "1 s", 10.1, 10.19), Span("asr.queue", "1 s", 10.1, 10.13),
+        Span("llm", "judge", 10.19, 10.2),
         Span("llm", "answer", 10.2, 11.0), Span("llm.queue", "answer", 10.2, 10.25),
         Span("tts", "One,", 10.45, 10.51), Span("tts.queue", "One,", 10.45, 10.45),
         Span("tts", "two.", 10.9, 11.0), Span("tts.queue", "two.", 10.9, 10.99),
@@ -38,15 +39,15 @@ def turn() -> Timeline:
 
 def test_waiting_and_work_are_told_apart_up_to_the_first_result() -> None:
     parts = parts_of(turn())
-    found: dict[str, object] = {n: (part.wait_ms, part.work_ms) for n, part in parts.items()}
-    assert found == {
-        "turn end": (None, pytest.approx(300)),
-        "asr": (pytest.approx(30), pytest.approx(60)),
-        "llm": (pytest.approx(50), pytest.approx(200)),
-        "tts": (pytest.approx(0), pytest.approx(50)),
-        "lipsync": (pytest.approx(15), pytest.approx(55)),
-        "delivery": (None, pytest.approx(4)),
+    assert {name: part.wait_ms for name, part in parts.items()} == {
+        "turn end": None,
+        "asr": pytest.approx(30),
+        "llm": pytest.approx(50),
+        "tts": pytest.approx(0),
+        "lipsync": pytest.approx(15),
+        "delivery": None,
     }
+    assert [part.work_ms for part in parts.values()] == pytest.approx([300, 60, 200, 50, 55, 4])
 
 
 def test_a_stage_at_an_address_does_not_tell_how_long_it_waited() -> None:
@@ -97,7 +98,19 @@ def test_a_report_says_how_many_hold_and_what_breaks() -> None:
     assert (found.holds_sessions, found.breaks_at_sessions) == (2, 3)
     assert found.first_to_break == "llm"
     assert "3 at once break 1000 ms (p95 1200 ms)" in found.verdict
-    assert "llm: wait p95 0 to 700 ms, work p95 50 to 50 ms" in found.verdict
+    assert "most grew llm: p95 in its queue 0 to 700 ms, at work 50 to 50 ms" in found.verdict
+
+
+def test_where_one_visitor_is_too_many_the_longest_part_is_named() -> None:
+    found = report_of(
+        [level(1, p95_ms=1300, asr=20.0, llm=700.0)],
+        budget_ms=1000,
+        seed=1,
+        profile="test",
+        threads={},
+    )
+    assert (found.holds_sessions, found.breaks_at_sessions) == (0, 1)
+    assert found.verdict.endswith("the longest part is llm, p95 750 ms")
 
 
 def test_a_budget_that_holds_to_the_end_is_not_broken() -> None:
