@@ -186,7 +186,7 @@ def half_report(
     half: Half, traces: Sequence[Trace], config: EndpointConfig, *, reopen_s: float
 ) -> HalfReport:
     """The figures of one half, whose traces these are."""
-    trials = run(traces, policy(config))
+    trials = chosen(traces, config)
     pauses = trials.pauses
     return HalfReport(
         half=half,
@@ -211,11 +211,18 @@ def curves(traces: Sequence[Trace], config: EndpointConfig) -> list[Curve]:
     found = [Curve("plain silence", plain)]
     for name, signs in SIGNS.items():
         points = [
-            Point(shift, figures(run(traces, policy(shifted(config, shift)), signs=signs)))
+            Point(shift, figures(chosen(traces, shifted(config, shift), signs=signs)))
             for shift in SHIFTS
         ]
         found.append(Curve(name, points))
     return found
+
+
+def chosen(
+    traces: Iterable[Trace], config: EndpointConfig, *, signs: frozenset[Sign] = ALL_SIGNS
+) -> Trials:
+    """What the server does with this config, if it is told of these signs."""
+    return run(traces, policy(config), signs=signs, settled_s=config.complete_silence_s)
 
 
 def always(silence_s: float) -> Policy:
