@@ -114,7 +114,8 @@ def run(
 
 
 def _belongs(silence: Silence, pause: Pause) -> bool:
-    return pause.start <= silence.paused_sample < pause.end + MATCH_S * RATE_HZ
+    reach = MATCH_S * RATE_HZ
+    return pause.start - reach <= silence.paused_sample < pause.end + reach
 
 
 def _wait_s(trace: Trace, decided: Sequence[tuple[Silence, float | None]]) -> float:
