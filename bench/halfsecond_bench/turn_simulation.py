@@ -75,16 +75,25 @@ class Trials(msgspec.Struct, frozen=True):
     """Turns that it ended where no pause is labelled: in the middle of soft speech."""
 
 
-def run(traces: Iterable[Trace], policy: Policy, *, signs: frozenset[Sign] = ALL_SIGNS) -> Trials:
+def run(
+    traces: Iterable[Trace],
+    policy: Policy,
+    *,
+    signs: frozenset[Sign] = ALL_SIGNS,
+    settled_s: float = 0.0,
+) -> Trials:
     """The policy's decisions, each pause for itself: what it did before does not matter.
 
-    signs: what the policy is told of.
+    signs: what the policy is told of. settled_s: see `known_at_s`.
     """
     trials = Trials([], [], 0)
     elsewhere = 0
     for trace in traces:
         clip = trace.clip
-        decided = [(silence, confirmed_at_s(silence, policy, signs)) for silence in trace.silences]
+        decided = [
+            (silence, confirmed_at_s(silence, policy, signs, settled_s))
+            for silence in trace.silences
+        ]
         inside = [(s, at) for s, at in decided if s.paused_sample < clip.last_speech_sample]
         for pause in clip.pauses:
             times = [at for silence, at in inside if at is not None and _belongs(silence, pause)]
@@ -105,7 +114,8 @@ def run(traces: Iterable[Trace], policy: Policy, *, signs: frozenset[Sign] = ALL
 
 
 def _belongs(silence: Silence, pause: Pause) -> bool:
-    return pause.start <= silence.paused_sample < pause.end + MATCH_S * RATE_HZ
+    reach = MATCH_S * RATE_HZ
+    return pause.start - reach <= silence.paused_sample < pause.end + reach
 
 
 def _wait_s(trace: Trace, decided: Sequence[tuple[Silence, float | None]]) -> float:
@@ -116,13 +126,16 @@ def _wait_s(trace: Trace, decided: Sequence[tuple[Silence, float | None]]) -> fl
 
 
 def confirmed_at_s(
-    silence: Silence, policy: Policy, signs: frozenset[Sign] = ALL_SIGNS
+    silence: Silence,
+    policy: Policy,
+    signs: frozenset[Sign] = ALL_SIGNS,
+    settled_s: float = 0.0,
 ) -> float | None:
     """When the policy ends the turn, in seconds of the stream; None if the visitor goes on first.
 
     It is asked whenever a block has come in, and whenever something more is known.
     """
-    known = known_at_s(silence, signs)
+    known = known_at_s(silence, policy, signs, settled_s)
     for at_s in _moments_s(silence, known):
         evidence = _evidence(silence, {sign for sign, since in known.items() if since <= at_s})
         blocks = int(at_s * RATE_HZ + 0.5) // BLOCK_SAMPLES
@@ -132,11 +145,13 @@ def confirmed_at_s(
     return None
 
 
-def known_at_s(silence: Silence, signs: frozenset[Sign]) -> dict[Sign, float]:
+def known_at_s(
+    silence: Silence, policy: Policy, signs: frozenset[Sign], settled_s: float = 0.0
+) -> dict[Sign, float]:
     """From when on each sign is known, in seconds of the stream.
 
-    Words are asked for at the fall of loudness, the sentence's end when they are known, and Smart
-    Turn beside them, on a core of its own, at the pause.
+    Words are asked for at the fall of loudness, the sentence's end when they are known, and the
+    sound when both are; but not where they ask for no more than `settled_s` of silence already.
     """
     opinion = silence.opinion
     asked = silence.paused_sample if silence.fell_sample is None else silence.fell_sample
@@ -144,9 +159,13 @@ def known_at_s(silence: Silence, signs: frozenset[Sign]) -> dict[Sign, float]:
     known: dict[Sign, float] = {
         "words": words_s,
         "sentence end": words_s + opinion.sentence_end_s,
-        "sound": silence.paused_sample / RATE_HZ + opinion.completeness_s,
     }
-    return {sign: at_s for sign, at_s in known.items() if sign in signs}
+    known = {sign: at_s for sign, at_s in known.items() if sign in signs}
+    is_settled = policy(_evidence(silence, set(known))) <= settled_s
+    if "sound" in signs and not is_settled:
+        asked_s = max([silence.paused_sample / RATE_HZ, *known.values()])
+        known["sound"] = asked_s + opinion.completeness_s
+    return known
 
 
 def _moments_s(silence: Silence, known: dict[Sign, float]) -> Iterator[float]:

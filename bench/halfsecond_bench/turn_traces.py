@@ -59,7 +59,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     """When it sees the fall of loudness at which words are asked for; None: before the pause it
     sees none."""
     paused_sample: int
-    """When voice activity shows the pause: Smart Turn is asked, and decisions begin."""
+    """When voice activity shows the pause: decisions begin."""
     resumed_sample: int | None
     """When voice activity shows that the visitor goes on; None: never."""
     opinion: Opinion

@@ -17,8 +17,8 @@ from halfsecond_bench import turn_cache
 from halfsecond_bench.clips import load_clips
 from halfsecond_bench.statistics import device, versions
 from halfsecond_bench.turn_clips import HALVES, Half, TurnClip, folder_of, orders, recordings
-from halfsecond_bench.turn_report import TurnsReport, compute, half_report, policy
-from halfsecond_bench.turn_simulation import EARLIEST_SOUND_S, run
+from halfsecond_bench.turn_report import TurnsReport, chosen, compute, half_report
+from halfsecond_bench.turn_simulation import EARLIEST_SOUND_S
 from halfsecond_bench.turn_traces import Judges, Trace
 
 
@@ -65,7 +65,7 @@ def measure(
         halves=[
             half_report(half, heard, settings, reopen_s=reopen_s) for half, heard in traces.items()
         ],
-        real=run(real, policy(settings)),
+        real=chosen(real, settings),
     )
 
 

@@ -68,15 +68,29 @@ def test_a_silence_that_ends_before_is_never_confirmed() -> None:
 
 
 def test_signs_are_known_when_their_models_have_run() -> None:
-    known = known_at_s(silence(0.0), ALL_SIGNS)
+    known = known_at_s(silence(0.0), turn_report.always(1.0), ALL_SIGNS)
     assert known["words"] == pytest.approx(0.06 + 0.05)
     assert known["sentence end"] == pytest.approx(0.06 + 0.05 + 0.02)
-    assert known["sound"] == pytest.approx(0.12 + 0.045)
+    assert known["sound"] == pytest.approx(0.06 + 0.05 + 0.02 + 0.045)
 
 
 def test_without_a_fall_words_are_asked_for_at_the_pause() -> None:
-    known = known_at_s(silence(0.0, fell_sample=None), ALL_SIGNS)
+    known = known_at_s(silence(0.0, fell_sample=None), turn_report.always(1.0), ALL_SIGNS)
     assert known["words"] == pytest.approx(0.12 + 0.05)
+
+
+def test_sound_alone_is_asked_for_at_the_pause() -> None:
+    known = known_at_s(silence(0.0), turn_report.always(1.0), frozenset({"sound"}))
+    assert known == {"sound": pytest.approx(0.12 + 0.045)}
+
+
+def test_the_sound_is_not_asked_for_where_the_words_settle_it() -> None:
+    def policy(evidence: Evidence) -> float:
+        return 0.2 if evidence.sentence_end is not None else 1.0
+
+    assert "sound" not in known_at_s(silence(0.0), policy, ALL_SIGNS, 0.2)
+    assert "sound" in known_at_s(silence(0.0), policy, ALL_SIGNS, 0.1)
+    assert "sound" in known_at_s(silence(0.0), policy, frozenset({"sound", "words"}), 0.2)
 
 
 def test_a_policy_is_told_of_a_sign_when_it_is_known_and_not_before() -> None:
@@ -87,12 +101,12 @@ def test_a_policy_is_told_of_a_sign_when_it_is_known_and_not_before() -> None:
         return 9.0
 
     confirmed_at_s(silence(0.0), policy)
-    assert (told[0].completeness, told[0].text, told[0].sentence_end) == (
-        None,
-        "where is the",
-        None,
-    )
-    assert told[-1] == Evidence(0.9, "where is the", 0.5)
+    words = Evidence(text="where is the")
+    both = Evidence(text="where is the", sentence_end=0.5)
+    everything = Evidence(0.9, "where is the", 0.5)
+    _, *told = told  # first it is asked whether words settle it
+    assert told[0] == words
+    assert list(dict.fromkeys(told)) == [words, both, everything]
     told.clear()
     confirmed_at_s(silence(0.0), policy, frozenset({"sound"}))
     assert set(told) == {Evidence(), Evidence(completeness=0.9)}
@@ -101,7 +115,7 @@ def test_a_policy_is_told_of_a_sign_when_it_is_known_and_not_before() -> None:
 def test_a_sign_that_comes_late_confirms_when_it_comes() -> None:
     late = silence(0.0, opinion=msgspec.structs.replace(SAYS, completeness_s=0.5))
     at_s = confirmed_at_s(late, lambda known: 9.0 if known.completeness is None else 0.2)
-    assert at_s == pytest.approx(0.12 + 0.5)
+    assert at_s == pytest.approx(0.13 + 0.5)
 
 
 def test_a_pause_longer_than_the_silence_is_cut_off_and_a_shorter_one_is_not() -> None:
