@@ -104,9 +104,11 @@ async def test_a_sample_came_when_its_block_was_pushed_however_long_that_waited(
     )
     listener.push(bytes(2 * BLOCK))
     now_s += 5.0
+    assert listener.silent_for_s == 0.0
     async for _ in listener.hear():
         pass
     await vad.close()
+    assert listener.silent_for_s == pytest.approx(5.0)
     # The cleaned stream is behind the microphone, so what is in it came that much earlier.
     assert listener.arrived_at_s(BLOCK) == pytest.approx(100.0 - 0.008)
     assert listener.arrived_at_s(BLOCK - 160) == pytest.approx(100.0 - 0.018)

@@ -97,7 +97,9 @@ class Listener:
     @property
     def silent_for_s(self) -> float:
         """How long no audio has come, not even silence; 0 before the first."""
-        return self._now() - self._arrivals[-1][1] if self._arrivals else 0.0
+        if not self._arrivals or not self.is_caught_up:
+            return 0.0
+        return self._now() - self._arrivals[-1][1]
 
     @property
     def is_caught_up(self) -> bool:
