@@ -17,6 +17,7 @@ from halfsecond import __version__
 from halfsecond.bus import sockets
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.echo.registry import open_canceller
 from halfsecond.stages.engines import STAGES, open_store
 
 Verdict = Literal["ok", "warning", "error"]
@@ -48,6 +49,7 @@ def examine(config: Config) -> list[Finding]:
         _ctranslate2,
         _models,
         _address,
+        _echo,
         _microphone,
     )
     return [finding for check in checks for finding in check(config)]
@@ -169,6 +171,19 @@ def _address(config: Config) -> Iterator[Finding]:
         yield Finding("address", "error", f"{bind} is open to others", "run `halfsecond keys`")
     else:
         yield Finding("address", "ok", bind)
+
+
+def _echo(config: Config) -> Iterator[Finding]:
+    try:
+        name = open_canceller(config.echo.kind).name
+    except HalfsecondError as error:
+        yield Finding("echo", "error", str(error), "pip install 'halfsecond[aec]'")
+        return
+    if config.echo.kind == "auto" and name == "none":
+        found = "no canceller is installed: the microphone must not hear the answer"
+        yield Finding("echo", "warning", found, "pip install 'halfsecond[aec]'")
+    else:
+        yield Finding("echo", "ok", name)
 
 
 def _microphone(_: Config) -> Iterator[Finding]:

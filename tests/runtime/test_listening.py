@@ -79,3 +79,36 @@ async def test_what_is_older_than_is_kept_is_left_out(listener: Listener) -> Non
     assert 0 <= len(kept) - KEPT_S * RATE_HZ <= BLOCK
     np.testing.assert_array_equal(kept, stream[-len(kept) :])
     np.testing.assert_array_equal(listener.since(20_000, 40_000), stream[-len(kept) : 40_000])
+
+
+class Late(NoCanceller):
+    """A canceller that is behind by 8 ms."""
+
+    latency_samples = 128
+
+
+async def test_a_sample_came_when_its_block_was_pushed_however_long_that_waited() -> None:
+    now_s = 100.0
+    vad = LocalStage(FakeVad())
+    await vad.open()
+    listener = Listener(
+        "s",
+        vad,
+        turn=TurnConfig(),
+        longest_silence_s=1.2,
+        thresholds=VadConfig(),
+        rate_hz=RATE_HZ,
+        channels=1,
+        echo=EchoCancellation(Late(), now=lambda: now_s),
+        now=lambda: now_s,
+    )
+    listener.push(bytes(2 * BLOCK))
+    now_s += 5.0
+    assert listener.silent_for_s == 0.0
+    async for _ in listener.hear():
+        pass
+    await vad.close()
+    assert listener.silent_for_s == pytest.approx(5.0)
+    # The cleaned stream is behind the microphone, so what is in it came that much earlier.
+    assert listener.arrived_at_s(BLOCK) == pytest.approx(100.0 - 0.008)
+    assert listener.arrived_at_s(BLOCK - 160) == pytest.approx(100.0 - 0.018)

@@ -25,7 +25,7 @@ def echo(
     clips: ClipsFolder = None,
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of three answers for each link and level.")
-    ] = 6,
+    ] = 3,
     json: JsonFile = None,
 ) -> None:
     """Play answers back into the microphone: does it hear itself, and still the visitor?"""

@@ -26,6 +26,7 @@ from halfsecond_bench.echo.trials import (
     Answers,
     Ears,
     OpenCanceller,
+    asked_alone,
     double_talk,
     echo_alone,
 )
@@ -46,7 +47,7 @@ def measure(
     sessions: int,
     progress: Callable[[], None] = lambda: None,
 ) -> EchoReport:
-    """Every link and level; `steps` says how often it calls `progress`.
+    """Every link and level; `progress` is called `steps()` times.
 
     Raises:
         ConfigError: `[echo] kind` names a canceller that is not installed.
@@ -70,12 +71,13 @@ def measure(
                 echo_alone(ears, answers, cancellers, link=link, echo_db=echo_db, sessions=sessions)
             )
             progress()
+    questions = [asked_alone(ears, clip) for clip in clips]
     talk: list[DoubleTalkRow] = []
     for answers_before, stops in TALKS:
         for echo_level_db in TALK_DB:
             talk.append(
                 double_talk(
-                    ears, answers, clips, cancellers[kind], link=TALK_LINK,
+                    ears, answers, questions, cancellers[kind], link=TALK_LINK,
                     echo_db=echo_level_db, answers_before=answers_before, stops=stops,
                 )
             )  # fmt: skip

@@ -39,8 +39,8 @@ class DoubleTalkRow(msgspec.Struct, frozen=True, kw_only=True):
     late_ms: Distribution
     """How much later the server knew that somebody speaks than without an answer."""
     wer: float
-    wer_clean: float
-    """Without an answer, and without a canceller."""
+    wer_alone: float
+    """In a quiet room, without a canceller."""
     words: int
 
 
@@ -109,7 +109,7 @@ def _alone_table(rows: Sequence[EchoRow]) -> object:
 def _talk_table(rows: Sequence[DoubleTalkRow]) -> object:
     table = plain_table(
         "link", "echo, dB", "answers before", "answer", "missed", "later by, ms: p50", "p95", "WER",
-        "clean",
+        "alone",
     )  # fmt: skip
     for row in rows:
         table.add_row(
@@ -121,6 +121,6 @@ def _talk_table(rows: Sequence[DoubleTalkRow]) -> object:
             f"{row.late_ms.p50:.0f}",
             f"{row.late_ms.p95:.0f}",
             f"{100 * row.wer:.1f} %",
-            f"{100 * row.wer_clean:.1f} %",
+            f"{100 * row.wer_alone:.1f} %",
         )
     return table

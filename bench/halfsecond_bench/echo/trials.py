@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from halfsecond import audio
 from halfsecond.config import Config
+from halfsecond.errors import ConfigError
 from halfsecond.models.asr.recognizer import Recognizer
 from halfsecond.models.echo.canceller import EchoCanceller, NoCanceller
 from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig
@@ -43,6 +44,9 @@ GAP_S = 2.0
 ANSWERS_EACH = 3
 TALK_AFTER_S = 1.2
 """A visitor begins this long after the first packet of an answer."""
+ALONE_S = 1.024
+"""When a question begins that nobody else speaks beside, in whole windows."""
+WINDOW_S = 0.032
 PRE_ROLL_S = 0.3
 
 Answers = Sequence[NDArray[np.float32]]
@@ -116,10 +120,37 @@ def echo_alone(
     )
 
 
+@dataclass(frozen=True)
+class Question:
+    """A recorded question, and what the server makes of it in a quiet room without a canceller."""
+
+    clip: Clip
+    samples: NDArray[np.float32]
+    told_after_s: float
+    """From its first sample to the decision that somebody speaks."""
+    words: str
+
+
+def asked_alone(ears: Ears, clip: Clip) -> Question:
+    """A question that is heard in a quiet room.
+
+    Raises:
+        ConfigError: no speech is heard in it.
+    """
+    samples = at_level(audio.load(clip.path).samples, VISITOR_DBFS)
+    scene = Scene([], [], VISITOR_DBFS, ALONE_S + len(samples) / RATE_HZ + 1.0)
+    scene.visitor, scene.visitor_s = samples, ALONE_S
+    heard = ears.hear(Visit(scene, ROOMS[0], LINKS[0], seed=0), NoCanceller())
+    told_s = _told(heard, ALONE_S)
+    if told_s is None:
+        raise ConfigError(f"no speech is heard in {clip.file}; give clips that hold a question")
+    return Question(clip, samples, told_s - ALONE_S, _words(ears, heard, ALONE_S))
+
+
 def double_talk(
     ears: Ears,
     answers: Answers,
-    clips: Sequence[Clip],
+    questions: Sequence[Question],
     open_canceller: OpenCanceller,
     *,
     link: Link,
@@ -133,44 +164,46 @@ def double_talk(
         session before. stops: whether the answer stops once the visitor is heard.
     """
     late_ms: list[float | None] = []
-    pairs, clean_pairs = [], []
-    for number, clip in enumerate(clips):
-        room = ROOMS[number % len(ROOMS)]
-        scene = _spoken_over(answers, clip, echo_db, answers_before, seed=number)
+    pairs = []
+    for number, question in enumerate(questions):
+        scene = _spoken_over(answers, question, echo_db, answers_before, seed=number)
         scene.stops_when_heard = stops
-        alone = replace(scene, answers=[], starts_s=[])
-        clean = ears.hear(Visit(alone, room, link, seed=number), NoCanceller())
-        heard = ears.hear(Visit(scene, room, link, seed=number), open_canceller())
-        due_s, told_s = (_told(h, scene.visitor_s) for h in (clean, heard))
-        late_ms.append(None if due_s is None or told_s is None else 1000 * (told_s - due_s))
-        from_sample = int((scene.visitor_s - PRE_ROLL_S) * RATE_HZ)
-        pairs.append((clip.transcript, ears.words(heard.samples[from_sample:])))
-        clean_pairs.append((clip.transcript, ears.words(clean.samples[from_sample:])))
+        visit = Visit(scene, ROOMS[number % len(ROOMS)], link, seed=number)
+        heard = ears.hear(visit, open_canceller())
+        told_s = _told(heard, scene.visitor_s)
+        due_s = scene.visitor_s + question.told_after_s
+        late_ms.append(None if told_s is None else 1000 * (told_s - due_s))
+        pairs.append((question.clip.transcript, _words(ears, heard, scene.visitor_s)))
     errors = word_errors(pairs)
     return DoubleTalkRow(
         link=link.name,
         echo_db=echo_db,
         answers_before=answers_before,
         answer_stops=stops,
-        questions=len(clips),
-        missed=[c.file for c, ms in zip(clips, late_ms, strict=True) if ms is None],
+        questions=len(questions),
+        missed=[q.clip.file for q, ms in zip(questions, late_ms, strict=True) if ms is None],
         late_ms=distribution(late_ms),
         wer=round(errors.rate, 4),
-        wer_clean=round(word_errors(clean_pairs).rate, 4),
+        wer_alone=round(word_errors([(q.clip.transcript, q.words) for q in questions]).rate, 4),
         words=errors.words,
     )
 
 
 def _spoken_over(
-    answers: Answers, clip: Clip, echo_db: float | None, answers_before: int, *, seed: int
+    answers: Answers, question: Question, echo_db: float | None, answers_before: int, *, seed: int
 ) -> Scene:
     """The last answer is spoken over."""
     level_db = NO_ECHO_DB if echo_db is None else echo_db
     scene = in_turn(answers, answers_before + 1, echo_db=level_db, seed=seed)
-    scene.visitor = at_level(audio.load(clip.path).samples, VISITOR_DBFS)
-    scene.visitor_s = scene.starts_s[-1] + TALK_AFTER_S
+    begin_s = scene.starts_s[-1] + TALK_AFTER_S
+    scene.visitor = question.samples
+    scene.visitor_s = round(begin_s / WINDOW_S) * WINDOW_S  # windows lie as in the quiet room
     scene.length_s = scene.visitor_s + len(scene.visitor) / RATE_HZ + 1.0
     return scene
+
+
+def _words(ears: Ears, heard: Heard, visitor_s: float) -> str:
+    return ears.words(heard.samples[int((visitor_s - PRE_ROLL_S) * RATE_HZ) :])
 
 
 def _told(heard: Heard, visitor_s: float) -> float | None:

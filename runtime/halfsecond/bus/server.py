@@ -20,6 +20,7 @@ from halfsecond.bus.outbox import Outbox
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError, HalfsecondError, WireError
 from halfsecond.metrics import METRICS
+from halfsecond.models.echo.registry import open_canceller
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.engines import Engines
 from halfsecond.stages.phrases import Phrases
@@ -66,9 +67,13 @@ class Server:
         """Opens the engines, binds, and returns the address that clients connect to.
 
         Raises:
-            ConfigError: it cannot listen there; the engines are closed again.
+            ConfigError: it cannot listen there; the engines are closed again. Or the canceller of
+                `[echo]` is not installed.
             HalfsecondError: an engine could not be opened.
         """
+        # Now, for it takes a moment, and every session will want one of its own.
+        echo = await asyncio.to_thread(open_canceller, self._config.echo.kind)
+        log.info("echo cancellation", canceller=echo.name)
         await self._engines.open()
         self._context = zmq.asyncio.Context()
         self._socket = sockets.router(

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,14 @@ MAX_WAITING_S = 10.0
 """Microphone audio that waits for the VAD. A file may come in faster than it is heard."""
 MAX_WAITING_BLOCKS = 2000
 """The same in messages, for those that are nearly empty."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Audio that waits to be heard; None is the end of it."""
+
+    pcm: bytes | None
+    arrived_s: float
 
 
 class Listener:
@@ -65,7 +74,7 @@ class Listener:
         self._loudness = Loudness()
         closing_s = longest_silence_s + 2 * WINDOW_SAMPLES / RATE_HZ
         self._closing_silence = bytes(2 * channels * int(closing_s * rate_hz))
-        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING_BLOCKS)
+        self._blocks: asyncio.Queue[_Block] = asyncio.Queue(MAX_WAITING_BLOCKS)
         self._waiting_bytes = 0
         self._most_waiting_bytes = int(MAX_WAITING_S * 2 * channels * rate_hz)
         self._audio: deque[NDArray[np.float32]] = deque()
@@ -79,7 +88,7 @@ class Listener:
         if self._waiting_bytes + len(pcm or b"") > self._most_waiting_bytes:
             return False
         try:
-            self._blocks.put_nowait(pcm)
+            self._blocks.put_nowait(_Block(pcm, self._now()))
         except asyncio.QueueFull:
             return False
         self._waiting_bytes += len(pcm or b"")
@@ -88,7 +97,9 @@ class Listener:
     @property
     def silent_for_s(self) -> float:
         """How long no audio has come, not even silence; 0 before the first."""
-        return self._now() - self._arrivals[-1][1] if self._arrivals else 0.0
+        if not self._arrivals or not self.is_caught_up:
+            return 0.0
+        return self._now() - self._arrivals[-1][1]
 
     @property
     def is_caught_up(self) -> bool:
@@ -103,13 +114,13 @@ class Listener:
         Raises:
             HalfsecondError: the VAD stage failed; what it was to judge was taken for silence.
         """
-        pcm = await self._blocks.get()
+        block = await self._blocks.get()
+        pcm = block.pcm
         self._waiting_bytes -= len(pcm or b"")
         samples = self._resampler.push(self._closing_silence if pcm is None else pcm)
-        arrived_s = self._now()
-        cleaned = self._echo.clean(samples, None if pcm is None else arrived_s)
+        cleaned = self._echo.clean(samples, None if pcm is None else block.arrived_s)
         self._keep(cleaned.samples)
-        self._arrivals.append((self._end_sample, arrived_s))
+        self._arrivals.append((self._end_sample, block.arrived_s))
         for fall_or_rise in self._loudness.push(cleaned.audible):
             yield fall_or_rise
         pending = np.concatenate([self._pending, cleaned.audible])
@@ -187,5 +198,5 @@ class Listener:
         for end_sample, at_s in self._arrivals:
             if end_sample >= sample:
                 # A block arrives at once with its last sample; earlier ones are that much older.
-                return at_s - (end_sample - sample) / RATE_HZ
+                return at_s - (end_sample - sample) / RATE_HZ - self._echo.latency_s
         return self._now()

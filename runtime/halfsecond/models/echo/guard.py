@@ -14,10 +14,11 @@ MAX_LAG_FRAMES = 52
 """The longest echo that `EchoPath` finds, in frames."""
 LEARNING_S = 1.0
 """Of played sound, until AEC3 has learned the room: until then it takes too little away."""
-LEARNING_DB = 3.0
-MARGIN_DB = -6.0
-"""How loud what is left must be to be the visitor, against the echo as it came. AEC3 takes away
-less than this only while the echo dies away in the room."""
+AGAIN_S = 0.5
+"""The same when the echo's delay has changed, as it may with every answer."""
+CHANGED_S = 0.002
+LEARNING_DB, LEARNED_DB = 3.0, -6.0
+"""How loud what is left must be to be the visitor, against the echo as it came."""
 DECAY_DB = 0.5
 """A frame: a room in which an echo dies away in 1.2 s, which is a hall."""
 FAINT_DBFS = -58.0
@@ -45,7 +46,8 @@ class EchoGuard:
         self._played_dbfs: deque[float] = deque([-120.0], maxlen=MAX_LAG_FRAMES + 3)
         self._echo_dbfs = -120.0
         """Of what is played, as it is heard now and dies away, without the path's gain."""
-        self._learned_s = 0.0
+        self._to_learn_s = LEARNING_S
+        self._lag_s = 0.0
         self._quiet_frames = HELD_FRAMES
 
     def push(self, microphone: NDArray[np.float32], reference: NDArray[np.float32]) -> None:
@@ -69,23 +71,30 @@ class EchoGuard:
         AEC3."""
         path = self._path
         if path.state == "absent":
-            self._learned_s = 0.0
+            self._to_learn_s = LEARNING_S
             return heard, heard
         if self._echo_dbfs <= LOUD_DBFS:
             return cleaned, cleaned
         if path.state == "unknown":
-            return cleaned, np.zeros_like(cleaned)
-        if self._played_dbfs[-1] > LOUD_DBFS:
-            self._learned_s += FRAME_S
+            return heard, np.zeros_like(heard)
+        self._learn()
         is_faint = SPEECH_DBFS + path.gain_db < FAINT_DBFS
         best = heard if is_faint else cleaned
         is_visitor = self._is_visitor(_dbfs(best), self._least_db(is_faint=is_faint))
         return best, best if is_visitor else np.zeros_like(best)
 
+    def _learn(self) -> None:
+        """What AEC3 has still to learn, in time of played sound."""
+        if abs(self._path.lag_s - self._lag_s) > CHANGED_S:
+            self._lag_s = self._path.lag_s
+            self._to_learn_s = max(self._to_learn_s, AGAIN_S)
+        if self._played_dbfs[-1] > LOUD_DBFS:
+            self._to_learn_s -= FRAME_S
+
     def _least_db(self, *, is_faint: bool) -> float:
         if is_faint:
             return FAINT_DB
-        return LEARNING_DB if self._learned_s < LEARNING_S else MARGIN_DB
+        return LEARNING_DB if self._to_learn_s > 0 else LEARNED_DB
 
     def _is_visitor(self, level_dbfs: float, least_db: float) -> bool:
         is_louder = level_dbfs > self._echo_dbfs + self._path.gain_db + least_db

@@ -30,8 +30,8 @@ SAME_LAG = 8
 when a visitor and the face start together, chance makes high peaks, and each elsewhere."""
 SETTLED_HOPS = 4
 """A path that was just seen is looked at every quarter of a second only."""
-ABSENT_AFTER = 12
-"""Looks in which something was played and no hint of it heard: 0.8 s."""
+ABSENT_AFTER = 8
+"""Looks in which something was played and no hint of it heard: 0.5 s."""
 LOST_AFTER = 64
 """The same once an echo was heard: a visitor may drown it for a while."""
 
