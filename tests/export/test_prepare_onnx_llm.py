@@ -26,12 +26,12 @@ def converted(network: Tiny, folder: Path, *, quantization: str = "float32") -> 
 
 
 def in_one_pass(decoder: OnnxDecoder, tokens: list[int]) -> Array:
-    decoder.cut(0)
+    decoder.rewind([])
     return log_softmax(decoder.append(tokens, rows=len(tokens)).astype(np.float64))
 
 
 def in_passes(decoder: OnnxDecoder, tokens: list[int], sizes: list[int]) -> Array:
-    decoder.cut(0)
+    decoder.rewind([])
     parts = []
     for size in sizes:
         part = tokens[decoder.length : decoder.length + size]

@@ -53,10 +53,6 @@ class OnnxDecoder:
         del self._tokens[kept:]
         return kept
 
-    def cut(self, length: int) -> None:
-        """Drops the tokens from `length` on."""
-        del self._tokens[length:]
-
     def append(self, tokens: Sequence[int], *, rows: int) -> Logits:
         """Takes tokens in; logits (rows, vocabulary) after each of the last `rows` of them.
 
