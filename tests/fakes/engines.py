@@ -59,6 +59,7 @@ class FakeVad(FakeStage):
     reply_type: ClassVar[Any] = VadReply
 
     def run(self, request: VadRequest, cancel: Cancel) -> Iterator[VadReply]:
+        self.gate.wait(10)
         windows = request.samples.reshape(-1, 512)
         yield VadReply([float(np.abs(window).max() > 0.05) for window in windows])
 

@@ -186,3 +186,20 @@ async def test_a_session_that_is_lost_is_said_in_the_reply_to_clock(run_server: 
             if not await peer.is_answered():
                 break
         assert not await peer.is_answered()
+
+
+async def test_a_server_that_is_closing_lets_nobody_in(run_server: RunServer) -> None:
+    """A client told goodbye says hello at once; the engines are about to be closed."""
+    async with run_server() as running:
+        client = running.client()
+        await client.open()
+        running.engines.vad.gate.clear()  # holds the first session's end
+        closing = asyncio.create_task(running.server.close())
+        with pytest.raises(ServerError, match="no server answers"):
+            await Client(running.address, timeout_s=0.3).open()
+        assert not closing.done()
+        assert running.server.session_count == 0
+        running.engines.release()
+        await asyncio.wait_for(closing, 5)
+        await running.server.close()  # a second time changes nothing
+        await client.close()

@@ -182,6 +182,14 @@ async def test_health_answers_while_the_engine_works(kind: str, tmp_path: Path) 
     assert "made" in health.detail
 
 
+async def test_a_closed_stage_says_so(kind: str, tmp_path: Path) -> None:
+    async with opened(kind, CountingStage(), tmp_path) as handle:
+        pass
+    with pytest.raises(StageError, match="stage counting is closed"):
+        async for _ in handle.run(Work(np.ones(1, np.float32)), Cancel()):
+            pass
+
+
 async def test_a_stage_that_is_not_there_is_named_with_the_command_that_starts_it(
     tmp_path: Path,
 ) -> None:

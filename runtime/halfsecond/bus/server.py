@@ -57,6 +57,7 @@ class Server:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._names = itertools.count(1)
         self._salt = secrets.token_hex(3)
+        self._is_closing = False
 
     @property
     def session_count(self) -> int:
@@ -94,6 +95,8 @@ class Server:
         try:
             while True:
                 identity, *frames = await self._socket.recv_multipart()
+                if self._is_closing:  # nobody is let in who would find the engines closed
+                    continue
                 try:
                     self._on_message(identity, frames)
                 except WireError as error:
@@ -107,8 +110,12 @@ class Server:
             sweeper.cancel()
 
     async def close(self) -> None:
-        """Says goodbye to every client, and closes sockets and engines."""
-        for client in list(self._clients.values()):
+        """Says goodbye to every client, and closes sockets and engines; once is enough."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        while self._clients:  # one that was being opened may come in meanwhile
+            client = next(iter(self._clients.values()))
             await self._reply(client.identity, wire.Bye(reason="the server stops"))
             await self._drop(client, "the server stops")
         for task in list(self._tasks):
@@ -204,10 +211,12 @@ class Server:
             outbox.put(self._welcome(hello, session))
             try:
                 await session.open()
-            except HalfsecondError as error:
+            except BaseException as error:
+                await session.close()
+                if not isinstance(error, HalfsecondError):
+                    raise
                 message = wire.Error(code="cannot_open", message=str(error), is_fatal=True)
                 await self._reply(identity, message)
-                await session.close()
                 return
             self._clients[identity] = client
             client.sender = self._spawn(self._send_all(client))

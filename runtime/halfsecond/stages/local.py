@@ -48,7 +48,10 @@ class LocalStage(Generic[Request, Reply]):
                 wait.end()
             self._work(request, cancel, abandoned, post)
 
-        self._worker.submit(work)
+        try:
+            self._worker.submit(work)
+        except RuntimeError as error:
+            raise StageError(f"stage {self.name} is closed") from error
         self._queued += 1
         queued.inc()
         try:

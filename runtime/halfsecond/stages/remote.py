@@ -76,6 +76,8 @@ class RemoteStage(Generic[Request, Reply]):
             )
         except asyncio.TimeoutError as error:
             raise self._gone() from error
+        except zmq.ZMQError as error:  # the socket went with `close`
+            raise StageError(f"stage {self._name} is closed") from error
 
     def _gone(self) -> StageError:
         return StageError(
