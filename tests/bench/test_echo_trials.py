@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from halfsecond.config import Config, TtsConfig
 from halfsecond.models.asr.whisper import Whisper
-from halfsecond.models.echo.aec3 import Aec3, Aec3Canceller, is_installed, open_aec3
+from halfsecond.models.echo.aec3 import is_installed, open_aec3
 from halfsecond.models.echo.canceller import NoCanceller
 from halfsecond.stages import openers
 from halfsecond_bench.clips import load_clips
+from halfsecond_bench.echo.report import DoubleTalkRow
 from halfsecond_bench.echo.room import ROOMS
 from halfsecond_bench.echo.trials import LINKS, Ears, asked_alone, double_talk, echo_alone, in_turn
-from halfsecond_bench.echo.unguarded import Unguarded
 from halfsecond_bench.echo.visit import Link, Visit
 
 pytestmark = [
@@ -70,30 +70,30 @@ def test_with_a_reference_that_is_late_the_echo_is_taken_for_a_visitor(
     assert ears.hear(visit, open_aec3()).starts
 
 
-def test_without_its_guard_the_canceller_lets_echoes_through(
-    ears: Ears, answers: list[NDArray[np.float32]]
-) -> None:
-    """Seeds the fault that the guard is there for."""
-    guarded, alone = 0, 0
-    for seed in range(4):
-        scene = in_turn(answers, 3, echo_db=6.0, seed=seed)
-        visit = Visit(scene, ROOMS[seed % 3], SHAKEN, seed=seed)
-        guarded += len(ears.hear(visit, open_aec3()).starts)
-        visit = Visit(scene, ROOMS[seed % 3], SHAKEN, seed=seed)
-        alone += len(ears.hear(visit, Aec3Canceller(Aec3(), Unguarded())).starts)
-    assert guarded == 0
-    assert alone > 0
-
-
-@pytest.mark.parametrize("echo_db", [None, -6.0, 0.0])
-def test_a_visitor_who_speaks_over_an_answer_is_heard_and_understood(
+def asked_over_an_answer(
     ears: Ears, answers: list[NDArray[np.float32]], clips_dir: Path, echo_db: float | None
-) -> None:
+) -> DoubleTalkRow:
     clips = [c for c in load_clips(clips_dir) if c.file in ("planetarium.flac", "woman.flac")]
-    row = double_talk(
+    return double_talk(
         ears, answers, [asked_alone(ears, clip) for clip in clips], open_aec3,
         link=SHAKEN, echo_db=echo_db, answers_before=2, stops=True,
     )  # fmt: skip
+
+
+def test_where_no_echo_is_the_canceller_costs_a_visitor_no_word(
+    ears: Ears, answers: list[NDArray[np.float32]], clips_dir: Path
+) -> None:
+    row = asked_over_an_answer(ears, answers, clips_dir, None)
     assert row.missed == []
-    assert row.late_ms.max < 300
-    assert row.wer <= 0.2
+    assert row.late_ms.max < 150
+    assert row.wer <= row.wer_alone + 0.14  # two words of 15
+
+
+@pytest.mark.parametrize("echo_db", [-12.0, -6.0, 0.0])
+def test_a_visitor_who_speaks_over_an_answer_is_heard_through_its_echo(
+    ears: Ears, answers: list[NDArray[np.float32]], clips_dir: Path, echo_db: float
+) -> None:
+    """Later than in a quiet room, by how much `bench echo` says: it differs by voice and word."""
+    row = asked_over_an_answer(ears, answers, clips_dir, echo_db)
+    assert row.missed == []
+    assert row.late_ms.max < 1500
