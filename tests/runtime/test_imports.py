@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,8 @@ def test_no_file_of_the_project_names_a_path_of_the_machine_it_was_written_on() 
     if listing.returncode:
         pytest.skip("not a git checkout")
     home = str(root.parent) + "/"
-    if len(home) < 4:
-        pytest.skip("the checkout lies at the root")
+    if len(home) < 4 or home == tempfile.gettempdir() + "/":
+        pytest.skip(f"the checkout lies in {home}, which files may name")
     named = [
         name
         for name in listing.stdout.split("\n")
