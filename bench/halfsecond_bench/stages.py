@@ -14,7 +14,8 @@ from rich.console import Console
 
 from halfsecond import audio
 from halfsecond.config import Config
-from halfsecond.models.asr.whisper import FULL_CONTEXT_S, Whisper
+from halfsecond.models.asr.network import FULL_CONTEXT_S
+from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.llm.answerer import Sampling
 from halfsecond.models.llm.persona import build_messages, opening
 from halfsecond.stages import openers

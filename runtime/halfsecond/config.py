@@ -143,8 +143,8 @@ class EndpointConfig(Section, frozen=True, kw_only=True):
 class AsrConfig(Section, frozen=True, kw_only=True):
     """Speech recognition."""
 
-    model: str = "whisper-tiny.en"
-    """Catalog name; `whisper-base` hears other languages than English too."""
+    model: str = "whisper-tiny.en-onnx"
+    """Catalog name; `whisper-base-onnx` hears other languages than English too."""
     threads: int = 1
     """Of one call. More can be slower on few cores: measure with `bench stages`."""
     margin_s: float = 1.25

@@ -107,4 +107,4 @@ def test_doctor_names_the_remedy_for_a_missing_model(tmp_path: Path) -> None:
     findings = {f["subject"]: f for f in json.loads(result.stdout)}
     assert result.returncode == 1
     assert findings["asr"]["verdict"] == "error"
-    assert "halfsecond models fetch whisper-tiny.en" in findings["asr"]["remedy"]
+    assert "halfsecond models fetch whisper-tiny.en-onnx" in findings["asr"]["remedy"]

@@ -15,7 +15,9 @@ from halfsecond.errors import (
     ModelMissingError,
     UnsupportedModelError,
 )
-from halfsecond.models.asr.whisper import FULL_CONTEXT_S, Whisper, _Asked
+from halfsecond.models.asr.ctranslate2_whisper import Ctranslate2Network
+from halfsecond.models.asr.network import FULL_CONTEXT_S
+from halfsecond.models.asr.whisper import Whisper, _Asked
 from halfsecond_bench.clips import Clip, load_clips, real_speech
 from halfsecond_bench.wer import WordErrors, word_errors
 
@@ -118,7 +120,9 @@ def test_digital_silence_and_no_samples_are_not_even_decoded(english: Whisper) -
 def test_a_repetition_is_heard_again_in_full_context(model_dir: ModelDir, clips_dir: Path) -> None:
     """Without the known silence behind it, this clip makes the decoder repeat itself."""
     whisper = Whisper(model_dir("whisper-tiny.en"))
-    whisper._silence = whisper._silence[:, :0]
+    network = whisper._network
+    assert isinstance(network, Ctranslate2Network)
+    network._silence = network._silence[:, :0]
     samples = load(clips_dir / "cards-001.flac").samples
     seeded = whisper._attempt(samples, 2.5, _Asked("en"))
     assert seeded.is_repetition

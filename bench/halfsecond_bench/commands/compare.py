@@ -12,7 +12,7 @@ from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
 from halfsecond_bench.clips import default_folder, load_clips
 from halfsecond_bench.commands.options import ClipsFolder, JsonFile, console, write_json
-from halfsecond_bench.compare.others import OTHERS_LLM, missing_peers
+from halfsecond_bench.compare.others import OTHERS_ASR, OTHERS_LLM, missing_peers
 from halfsecond_bench.compare.report import missing_line, print_report
 from halfsecond_bench.compare.run import measure
 
@@ -24,6 +24,9 @@ def compare(
     others_llm: Annotated[
         str, typer.Option(help="The other sides' language model, by its catalog name.")
     ] = OTHERS_LLM,
+    others_asr: Annotated[
+        str, typer.Option(help="Their Whisper, for CTranslate2, by its catalog name.")
+    ] = OTHERS_ASR,
     json: JsonFile = None,
 ) -> None:
     """Ask ours and what people build otherwise the same, in turns: the ratios of the waits."""
@@ -37,6 +40,7 @@ def compare(
                 load_clips(clips or default_folder()),
                 turns=turns,
                 others_llm=others_llm,
+                others_asr=others_asr,
                 progress=lambda done: progress.update(task, completed=done),
             )
         )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from halfsecond.assets import asset
 from halfsecond.config import Config
-from halfsecond.models.asr.whisper import FULL_CONTEXT_S, Whisper
+from halfsecond.models.asr.network import FULL_CONTEXT_S
+from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import load_portrait
 from halfsecond.models.lipsync.compositor import Compositor
@@ -36,6 +37,8 @@ PEERS = {"faster_whisper": "faster-whisper", "pipecat": "pipecat-ai"}
 OTHERS_LLM = "smollm2-135m-int8"
 """SmolLM2 as others run it: CTranslate2, INT8, a token at a time; of the same file of weights as
 the default of ours."""
+OTHERS_ASR = "whisper-tiny.en"
+"""Whisper as others run it: CTranslate2; the weights that the default of ours was made from."""
 QUESTION = "When does the museum close?"
 
 
@@ -49,7 +52,7 @@ class Others:
     """Opens what the other sides need."""
 
     config: Config
-    """Ours, with the language model of the other sides."""
+    """Ours, with the models of the other sides."""
     store: Store
     wav2lip: Path
     """The fp32 generator."""

@@ -20,7 +20,7 @@ from halfsecond.models.asr.whisper import Whisper
 from halfsecond.stages.engines import open_store
 from halfsecond_bench.clips import Clip, questions, real_speech
 from halfsecond_bench.compare import recognition
-from halfsecond_bench.compare.others import OTHERS_LLM, PEERS, Others, missing_peers
+from halfsecond_bench.compare.others import OTHERS_ASR, OTHERS_LLM, PEERS, Others, missing_peers
 from halfsecond_bench.compare.report import CompareReport, figures, ratios
 from halfsecond_bench.compare.sequential import BATCH_FRAMES, PAUSE_THRESHOLD_S
 from halfsecond_bench.compare.sides import (
@@ -47,6 +47,7 @@ async def measure(
     *,
     turns: int,
     others_llm: str = OTHERS_LLM,
+    others_asr: str = OTHERS_ASR,
     progress: Progress | None = None,
 ) -> CompareReport:
     """All sides on the questions among `clips`, then the recognisers on its real recordings.
@@ -67,7 +68,7 @@ async def measure(
     with tempfile.TemporaryDirectory(prefix="halfsecond-compare-") as folder:
         fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _write_wav2lip(fp32, int8)
-        others = Others(_with_llm(config, others_llm), open_store(config), fp32)
+        others = Others(_with_models(config, others_llm, others_asr), open_store(config), fp32)
         threads = others.threads(audio.load(asked[0].path).samples)
         async with AsyncExitStack() as stack:
             sides = await _open_sides(stack, config, others, int8=int8, threads=threads)
@@ -84,7 +85,7 @@ async def measure(
         device=device(),
         versions=versions() | {p: version(p) for p in PEERS.values() if p not in missing},
         threads={"ours": _our_threads(config), "others": threads},
-        settings=_settings(config, others_llm, missing),
+        settings=_settings(config, (others_asr, others_llm), missing),
         missing=missing,
         sides={name: figures(own) for name, own in taken.items()},
         sequential_stages_ms={
@@ -180,17 +181,18 @@ def _our_threads(config: Config) -> dict[str, int]:
     return {stage: getattr(config, stage).threads for stage in stages}
 
 
-def _with_llm(config: Config, model: str) -> Config:
+def _with_models(config: Config, llm: str, asr: str) -> Config:
     replace = msgspec.structs.replace
-    return replace(config, llm=replace(config.llm, model=model))
+    return replace(config, llm=replace(config.llm, model=llm), asr=replace(config.asr, model=asr))
 
 
-def _settings(config: Config, others_llm: str, missing: Sequence[str]) -> dict[str, str]:
+def _settings(config: Config, others: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
     turn = config.turn
     told = {
-        "ours": f"{config.llm.model}; [endpoint] {json.dumps(msgspec.to_builtins(config.endpoint))}"
+        "ours": f"{config.asr.model}, {config.llm.model}; "
+        f"[endpoint] {json.dumps(msgspec.to_builtins(config.endpoint))}"
         f"; speculative {turn.is_speculative}, eager {turn.is_eager}; a session a turn, over ipc",
-        "others": f"{others_llm}, the opening of the conversation in its cache",
+        "others": f"{', '.join(others)}, the opening of the conversation in its cache",
         "sequential": f"turn ends {PAUSE_THRESHOLD_S:g} s after the label; greedy recognition in "
         f"30 s; Wav2Lip fp32 in batches of {BATCH_FRAMES}, {config.face.fps} frames a second, "
         "nothing encoded",

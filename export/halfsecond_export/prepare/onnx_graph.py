@@ -42,6 +42,12 @@ class GraphBuilder:
         self._tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
+    def shared_tensor(self, name: str, values: NDArray[Any]) -> str:
+        """Adds a small constant that several nodes may ask for by the same name."""
+        if all(tensor.name != name for tensor in self._tensors):
+            self.tensor(name, values)
+        return name
+
     def node(
         self, kind: str, inputs: list[str], *outputs: str, domain: str = "", **attributes: Any
     ) -> str:

@@ -88,8 +88,6 @@ class Int8Products:
         self._graph = graph
         self._zero = graph.tensor("int8.zero", np.array(128, np.uint8))
         self._step = graph.tensor("int8.step", np.array(1 / 127, np.float32))
-        reach = np.array(_NORMED_REACH / 127, np.float32)
-        self._normed_step = graph.tensor("int8.normed_step", reach)
         self._tiny = graph.tensor("int8.tiny", np.array(1e-9, np.float32))
 
     def gather(self, name: str, table: Array, tokens: str) -> str:
@@ -99,10 +97,11 @@ class Int8Products:
         return self._graph.node("Cast", [rows], name, to=1)
 
     def of_normed(self, matrices: Sequence[Matrix], value: str) -> list[str]:
-        rounded = self._rounded(value, self._normed_step)
+        reach = np.array(_NORMED_REACH / 127, np.float32)
+        step = self._graph.shared_tensor("int8.normed_step", reach)
+        rounded = self._rounded(value, step)
         return [
-            self._multiplied(matrix.name, matrix, rounded, self._normed_step, matrix.bias)
-            for matrix in matrices
+            self._multiplied(matrix.name, matrix, rounded, step, matrix.bias) for matrix in matrices
         ]
 
     def of_any(self, matrix: Matrix, value: str) -> str:

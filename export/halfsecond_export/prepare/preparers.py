@@ -11,6 +11,7 @@ from halfsecond.errors import ConfigError
 from halfsecond_export.prepare.gguf_llm import convert_gguf_files
 from halfsecond_export.prepare.onnx_llm import convert_gguf_to_onnx_files
 from halfsecond_export.prepare.onnx_output import add_onnx_output
+from halfsecond_export.prepare.onnx_whisper import convert_ctranslate2_whisper_files
 from halfsecond_export.prepare.request import Preparer, PrepareRequest
 from halfsecond_export.prepare.tflite import convert_tflite
 
@@ -56,10 +57,21 @@ def _gguf_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]
     )
 
 
+def _ctranslate2_whisper_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    """Option `quantization`: int8 (the default) or float32."""
+    options = request.checked_options("ctranslate2-whisper-to-onnx", "quantization")
+    return convert_ctranslate2_whisper_files(
+        request.sources, directory, quantization=options.get("quantization", "int8")
+    )
+
+
 _GGUF_TO_CTRANSLATE2 = Preparer(
     "gguf-to-ctranslate2", 2, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "jinja2", "tokenizers")
 )
 _GGUF_TO_ONNX = Preparer("gguf-to-onnx", 2, _gguf_to_onnx, ("gguf", "onnx", "tokenizers"))
+_CTRANSLATE2_WHISPER_TO_ONNX = Preparer(
+    "ctranslate2-whisper-to-onnx", 1, _ctranslate2_whisper_to_onnx, ("onnx",)
+)
 
 PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
     preparer.name: preparer
@@ -67,6 +79,7 @@ PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
         Preparer("tflite-to-onnx", 1, _tflite_to_onnx, ("onnx", "tflite")),
         _GGUF_TO_CTRANSLATE2,
         _GGUF_TO_ONNX,
+        _CTRANSLATE2_WHISPER_TO_ONNX,
         Preparer("add-onnx-output", 1, _add_onnx_output, ("onnx",)),
     )
 }

@@ -30,7 +30,7 @@ class AsrRequest:
 
 
 class AsrStage:
-    """Whisper on CTranslate2."""
+    """Whisper."""
 
     name: ClassVar[str] = "asr"
     request_type: ClassVar[Any] = AsrRequest
@@ -50,14 +50,18 @@ class AsrStage:
         )
 
     def run(self, request: AsrRequest, cancel: Cancel) -> Iterator[Transcript]:
+        if cancel.is_set():
+            return
+        transcript = self._recognizer.transcribe(
+            request.samples,
+            language=request.language,
+            prompt=request.prompt,
+            begins_with=request.begins_with,
+            has_times=request.has_times,
+            should_stop=cancel.is_set,
+        )
         if not cancel.is_set():
-            yield self._recognizer.transcribe(
-                request.samples,
-                language=request.language,
-                prompt=request.prompt,
-                begins_with=request.begins_with,
-                has_times=request.has_times,
-            )
+            yield transcript
 
     def health(self) -> str:
         return f"{self._model.name}, {self._threads} threads"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +33,7 @@ class Transcript:
     context_s: float
     """Length of the context that the words came from: the needed one, or 30 after a fall-back."""
     rejected: str = ""
-    """Why words were discarded ("silence", "repetition"), or empty."""
+    """Why there are no words ("silence", "repetition", "stopped"), or empty."""
     words: tuple[Word, ...] = ()
     """All words of the audio, where times were asked for."""
 
@@ -48,6 +49,7 @@ class Recognizer(Protocol):
         prompt: str = "",
         begins_with: str = "",
         has_times: bool = False,
+        should_stop: Callable[[], bool] = ...,
     ) -> Transcript:
         """samples: (n,) mono 16 kHz in [-1, 1], at most 30 s; longer ones are the caller's to cut.
 
@@ -56,6 +58,7 @@ class Recognizer(Protocol):
         begins_with: the first words of the audio, where they are known, with the space before them;
             they are taken as they are and the transcript goes on after them.
         has_times: whether the words are wanted one by one, with their times.
+        should_stop: asked now and then; once it gives True the transcript is soon there, empty.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Whisper on CTranslate2: one utterance in, its words out, in as little context as it needs.
+"""Whisper: one utterance in, its words out, in as little context as it needs.
 
 Whisper was trained on windows of 30 s, and its encoder's cost grows with the window. An utterance
 of 3 s is encoded here in a window of 4 s. Alone, that makes the decoder miss the end and repeat
@@ -13,27 +13,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.errors import (
-    AudioError,
-    ModelCorruptError,
-    ModelMissingError,
-)
+from halfsecond.errors import AudioError, UnsupportedModelError
+from halfsecond.models.asr.ctranslate2_whisper import Ctranslate2Network
 from halfsecond.models.asr.guards import Attempt, judge, token_cap
 from halfsecond.models.asr.mel import HOP_SAMPLES, RATE_HZ, log_mel
+from halfsecond.models.asr.network import (
+    ENCODED_PER_S,
+    FULL_CONTEXT_S,
+    ShouldStop,
+    StoppedError,
+    WhisperNetwork,
+    never,
+)
+from halfsecond.models.asr.onnx_whisper import ENCODER_NAME, OnnxNetwork
 from halfsecond.models.asr.recognizer import Transcript, Word
 from halfsecond.models.asr.tokens import Tokens
 
-FULL_CONTEXT_S = 30.0
-"""The window that Whisper was trained on, and the longest utterance it takes."""
 CONTEXT_STEP_S = 0.5
-ENCODED_PER_S = 50
-"""Vectors that Whisper's encoder gives for a second; word times come in these steps."""
-
 SILENCE_DBFS = -60.0
 """A loudest sample below this is a closed microphone: nothing is decoded."""
 
@@ -46,12 +46,14 @@ class _Asked:
     prompt: str = ""
     begins_with: str = ""
     has_times: bool = False
+    should_stop: ShouldStop = never
 
 
 class Whisper:
-    """A `Recognizer` on a Whisper model that was converted to CTranslate2.
+    """A `Recognizer` on a Whisper model that was converted to CTranslate2 or to ONNX.
 
-    directory: holds `model.bin`, `config.json`, `tokenizer.json` and the vocabulary.
+    directory: holds `tokenizer.json`, and `model.bin` with its `config.json`, or `encoder.onnx`,
+        `decoder.onnx` and `whisper.json`.
     threads: of one call; more can be slower on few cores (measure it).
     margin_s: silence that is encoded after the utterance. With 1.25 s the words are as right as
         in the full window on 13 real recordings, on AMD and Intel; with 1 s two words were lost on
@@ -73,13 +75,16 @@ class Whisper:
         beam_size: int = 1,
         margin_s: float = 1.25,
     ) -> None:
-        self._model = _open_model(
-            directory, threads=threads, compute_type=compute_type, device=device
+        self._network = _open_network(
+            directory,
+            threads=threads,
+            compute_type=compute_type,
+            device=device,
+            beam_size=beam_size,
         )
-        self._tokens = Tokens(directory, multilingual=bool(self._model.is_multilingual))
-        self._beam_size = beam_size
+        self._tokens = Tokens(directory, multilingual=self._network.is_multilingual)
         self._margin_s = margin_s
-        self._silence = self._encode(_hiss(), FULL_CONTEXT_S)
+        self._network.learn_silence(self._mel(_hiss(), FULL_CONTEXT_S))
         self._warm_up()
 
     @property
@@ -95,6 +100,7 @@ class Whisper:
         prompt: str = "",
         begins_with: str = "",
         has_times: bool = False,
+        should_stop: ShouldStop = never,
     ) -> Transcript:
         """The words of one utterance; empty text with a reason where there are none to trust.
 
@@ -107,86 +113,63 @@ class Whisper:
             self._tokens.check_language(language)
         if not len(samples) or float(np.abs(samples).max()) < 10 ** (SILENCE_DBFS / 20):
             return Transcript("", language or "", 1.0, 0.0, 0.0, rejected="silence")
-        asked = _Asked(language, prompt, begins_with, has_times)
+        asked = _Asked(language, prompt, begins_with, has_times, should_stop)
         context_s = needed_context_s(len(samples), margin_s=self._margin_s)
-        attempt = self._attempt(samples, context_s, asked)
-        if attempt.is_repetition and not attempt.is_invented and context_s < FULL_CONTEXT_S:
-            attempt = self._attempt(samples, FULL_CONTEXT_S, asked)
+        try:
+            attempt = self._attempt(samples, context_s, asked)
+            if attempt.is_repetition and not attempt.is_invented and context_s < FULL_CONTEXT_S:
+                attempt = self._attempt(samples, FULL_CONTEXT_S, asked)
+        except StoppedError:
+            return Transcript("", language or "", 0.0, 0.0, context_s, rejected="stopped")
         return judge(attempt)
 
     def close(self) -> None:
         """Frees the weights."""
-        self._model.unload_model()
+        self._network.close()
 
     def _attempt(self, samples: NDArray[np.float32], context_s: float, asked: _Asked) -> Attempt:
         """Listens once, in a context of `context_s` seconds."""
-        encoded = self._listen(samples, context_s)
-        language = asked.language or self._detect(encoded)
+        self._network.listen(self._mel(samples, context_s))
+        language = asked.language or (
+            self._network.detect() if self._network.is_multilingual else "en"
+        )
         known = self._tokens.encode(asked.begins_with)
-        start = [*self._tokens.prompt(language, asked.prompt), *known]
         most_tokens = token_cap(len(samples))
-        result = self._model.generate(
-            encoded,
-            [start],
-            beam_size=self._beam_size,
-            # CTranslate2 decodes at most half of max_length, as Whisper does of its 448 positions,
-            # and takes what it starts from off it.
-            max_length=min(448, max(2 * most_tokens, len(start) + most_tokens)),
-            return_scores=True,
-            return_no_speech_prob=True,
-        )[0]
-        heard = result.sequences_ids[0]  # the known tokens come first
-        new = heard[len(known) :]
+        decoded = self._network.decode(
+            self._tokens.prompt(language, asked.prompt),
+            known,
+            most_tokens=most_tokens,
+            should_stop=asked.should_stop,
+        )
+        new = decoded.tokens
         text = self._tokens.decode(new)
         return Attempt(
             text=text if known else text.strip(),
             language=language,
-            no_speech_probability=float(result.no_speech_prob),
-            # The score is the mean over the tokens; the end of text counts as one more.
-            average_log_probability=float(result.scores[0]) * len(heard) / (len(new) + 1),
+            no_speech_probability=decoded.no_speech_probability,
+            # The end of text counts as one more.
+            average_log_probability=decoded.log_probability / (len(new) + 1),
             context_s=context_s,
             ran_on=len(new) >= most_tokens,
-            words=self._times(encoded, len(samples), language, heard) if asked.has_times else (),
+            words=self._times(len(samples), language, [*known, *new]) if asked.has_times else (),
             goes_on=bool(known),
         )
 
-    def _times(
-        self, encoded: Any, samples: int, language: str, tokens: list[int]
-    ) -> tuple[Word, ...]:
+    def _times(self, samples: int, language: str, tokens: list[int]) -> tuple[Word, ...]:
         """The words with the times at which the decoder looked for them (cross-attention)."""
         tokens = self._tokens.of_text(tokens)
         if not tokens:
             return ()
-        path = self._model.align(
-            encoded, self._tokens.start(language), [tokens], samples // HOP_SAMPLES
-        )[0].alignments
-        begins_s = {token: frame / ENCODED_PER_S for token, frame in reversed(path)}
+        positions = samples // HOP_SAMPLES // 2
+        starts = self._network.align(self._tokens.start(language), tokens, positions)
         words = self._tokens.words(tokens)
-        return tuple(Word(text, begins_s.get(token, 0.0)) for text, token in words)
+        return tuple(Word(text, starts[token] / ENCODED_PER_S) for text, token in words)
 
-    def _listen(self, samples: NDArray[np.float32], context_s: float) -> Any:
-        """The encoder's output for 30 s: `context_s` of them heard, the rest known silence."""
-        import ctranslate2
-
-        heard = self._encode(samples, context_s)
-        whole = np.concatenate([heard, self._silence[:, heard.shape[1] :]], axis=1)
-        return ctranslate2.StorageView.from_array(np.ascontiguousarray(whole))
-
-    def _encode(self, samples: NDArray[np.float32], context_s: float) -> NDArray[Any]:
-        """The encoder's output, (1, 50 a second, d_model), of the samples and zeros after them."""
-        import ctranslate2
-
+    def _mel(self, samples: NDArray[np.float32], context_s: float) -> NDArray[np.float32]:
+        """The spectrogram of the samples and zeros after them."""
         padded = np.zeros(round(context_s * RATE_HZ), dtype=np.float32)
         padded[: len(samples)] = samples[: len(padded)]
-        mel = log_mel(padded, mels=int(self._model.n_mels))
-        features = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None]))
-        return np.array(self._model.encode(features, to_cpu=True))
-
-    def _detect(self, encoded: Any) -> str:
-        if not self.is_multilingual:
-            return "en"
-        token, _ = self._model.detect_language(encoded)[0][0]
-        return str(token).strip("<|>")
+        return log_mel(padded, mels=self._network.mels)
 
     def _warm_up(self) -> None:
         """Runs once, so that the first visitor does not wait for allocations."""
@@ -218,19 +201,20 @@ def _check_samples(samples: NDArray[np.float32]) -> None:
         )
 
 
-def _open_model(directory: Path, *, threads: int, compute_type: str, device: str) -> Any:
-    import ctranslate2
-
-    for name in ("model.bin", "config.json", "tokenizer.json"):
-        if not (directory / name).is_file():
-            raise ModelMissingError(f"no {name} in {directory}; run `halfsecond models fetch`")
-    try:
-        model = ctranslate2.models.Whisper(
-            str(directory), device=device, compute_type=compute_type, intra_threads=threads
+def _open_network(
+    directory: Path, *, threads: int, compute_type: str, device: str, beam_size: int
+) -> WhisperNetwork:
+    if not (directory / ENCODER_NAME).is_file():
+        return Ctranslate2Network(
+            directory,
+            threads=threads,
+            compute_type=compute_type,
+            device=device,
+            beam_size=beam_size,
         )
-    except (RuntimeError, ValueError) as error:
-        raise ModelCorruptError(
-            f"{directory} cannot be read as a Whisper model ({error}); "
-            "run `halfsecond models verify`, then `halfsecond models fetch`"
-        ) from error
-    return model
+    if beam_size != 1:
+        raise UnsupportedModelError(
+            f"{directory.name} on ONNX Runtime decodes greedily, and was asked for a beam of "
+            f"{beam_size}; take the model for CTranslate2"
+        )
+    return OnnxNetwork(directory, threads=threads)
