@@ -48,6 +48,11 @@ class GraphBuilder:
             self.tensor(name, values)
         return name
 
+    def shape(self, sizes: tuple[int, ...]) -> str:
+        """A constant of sizes, or of axes, int64 (n,)."""
+        name = "shape." + ".".join(map(str, sizes))
+        return self.shared_tensor(name, np.array(sizes, np.int64))
+
     def node(
         self, kind: str, inputs: list[str], *outputs: str, domain: str = "", **attributes: Any
     ) -> str:

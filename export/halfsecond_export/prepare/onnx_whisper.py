@@ -1,8 +1,7 @@
 """Whisper as a pair of ONNX models: what hears, and what writes with a key/value cache.
 
 The encoder gives the keys and values that the decoder's cross-attention looks at, so that these are
-computed once an utterance and not once a token. The operators beside ONNX's own are ONNX Runtime's
-(`com.microsoft`).
+computed once an utterance and not once a token.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 
 from halfsecond.errors import ConfigError, ModelCorruptError
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
-from halfsecond_export.prepare.onnx_graph import MICROSOFT, GraphBuilder
+from halfsecond_export.prepare.onnx_graph import GraphBuilder
 from halfsecond_export.prepare.onnx_products import FloatProducts, Int8Products, Matrix, Products
 from halfsecond_export.prepare.whisper_network import (
     CrossAttention,
@@ -27,6 +26,12 @@ from halfsecond_export.prepare.whisper_network import (
     SelfAttention,
     WhisperNetwork,
     read_ctranslate2,
+)
+from halfsecond_export.prepare.whisper_operators import (
+    Operators,
+    PortableOperators,
+    RuntimeOperators,
+    Sizes,
 )
 
 QUANTIZATIONS = ("int8", "float32")
@@ -80,15 +85,18 @@ def _details(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def encoder_graph(network: WhisperNetwork, *, quantization: str = "int8") -> GraphBuilder:
+def encoder_graph(
+    network: WhisperNetwork, *, quantization: str = "int8", is_portable: bool = False
+) -> GraphBuilder:
     """The graph that hears.
 
     Input: `mel` (1, mels, 2 f) float32, any f up to 1500. Outputs of each decoder layer:
     `cross_key_I` (1, heads, head size, f), ready to be multiplied with queries, and
     `cross_value_I` (1, heads, f, head size), float32.
+
+    is_portable: with ONNX's own operators alone, and without INT8.
     """
-    graph = GraphBuilder()
-    return _Encoder(graph, _products(graph, quantization), network).build()
+    return _Encoder(_Writer(network, quantization, is_portable)).build()
 
 
 def decoder_graph(
@@ -96,33 +104,49 @@ def decoder_graph(
     alignment_heads: Sequence[tuple[int, int]],
     *,
     quantization: str = "int8",
+    is_portable: bool = False,
 ) -> GraphBuilder:
     """The graph that writes.
 
     Inputs: `tokens` (1, n) int64, the new ones; `positions` (n,) int64; `rows` (r,) int64, which of
-    the tokens logits are wanted for; `last` and `total` (1,) int32, the position of the last token
-    and that plus one; per layer `cross_key_I`, `cross_value_I` as the encoder gives them, and
-    `past_key_I`, `past_value_I` (1, heads, capacity, head size).
+    the tokens logits are wanted for; per layer `cross_key_I`, `cross_value_I` as the encoder gives
+    them, and `past_key_I`, `past_value_I` (1, heads, positions, head size); and what
+    `Operators.declare_inputs` says.
     Outputs: `logits` (1, r, vocabulary); `attention` (1, alignment heads, n, f), how much each
-    token looked at each position; `present_key_I`, `present_value_I`, to be bound to the buffers
-    of the past.
+    token looked at each position; `present_key_I`, `present_value_I`: in ONNX Runtime's own graph
+    they are to be bound to the buffers of the past, in a portable one they are the next past.
     """
-    graph = GraphBuilder()
-    return _Decoder(graph, _products(graph, quantization), network).build(alignment_heads)
+    return _Decoder(_Writer(network, quantization, is_portable)).build(alignment_heads)
 
 
-def _products(graph: GraphBuilder, quantization: str) -> Products:
-    return Int8Products(graph) if quantization == "int8" else FloatProducts(graph)
+class _Writer:
+    """A graph, and the ways to write a network's parts into it."""
+
+    def __init__(self, network: WhisperNetwork, quantization: str, is_portable: bool) -> None:
+        self.network = network
+        self.graph = GraphBuilder()
+        self.products: Products
+        self.operators: Operators
+        sizes = Sizes(network.heads, network.head_size)
+        if is_portable:
+            positions = len(network.decoder_positions)
+            self.operators = PortableOperators(self.graph, sizes, positions=positions)
+            self.products = FloatProducts(self.graph)
+        else:
+            self.operators = RuntimeOperators(self.graph, sizes)
+            is_int8 = quantization == "int8"
+            self.products = Int8Products(self.graph) if is_int8 else FloatProducts(self.graph)
 
 
 class _Layers:
     """What encoder and decoder have in common."""
 
-    def __init__(self, graph: GraphBuilder, products: Products, network: WhisperNetwork) -> None:
-        self._graph = graph
-        self._products = products
-        self._network = network
-        self._multiply = products.of_any
+    def __init__(self, writer: _Writer) -> None:
+        self._graph = writer.graph
+        self._operators = writer.operators
+        self._products = writer.products
+        self._network = writer.network
+        self._multiply = writer.products.of_any
 
     def _norm(self, name: str, norm: Norm, state: str) -> str:
         weight = self._graph.tensor(f"{name}.weight", norm.weight)
@@ -137,19 +161,15 @@ class _Layers:
     def _ffn(self, name: str, ffn: FeedForward, state: str) -> str:
         normed = self._norm(f"{name}.normed", ffn.norm, state)
         up = self._product(f"{name}.up", ffn.up, normed)
-        inner = self._graph.node("Gelu", [up], f"{name}.inner", domain=MICROSOFT)
+        inner = self._operators.gelu(f"{name}.inner", up)
         down = self._product(f"{name}.down", ffn.down, inner)
         return self._graph.node("Add", [state, down], f"{name}.sum")
 
     def _by_head(self, name: str, value: str, axes: tuple[int, ...]) -> str:
         """(1, n, width) as (1, n, heads, head size), transposed by `axes`."""
-        sizes = self._shape((0, 0, self._network.heads, self._network.head_size))
+        sizes = self._graph.shape((0, 0, self._network.heads, self._network.head_size))
         split = self._graph.node("Reshape", [value, sizes], f"{name}.heads")
         return self._graph.node("Transpose", [split], name, perm=axes)
-
-    def _shape(self, sizes: tuple[int, ...]) -> str:
-        name = "shape." + ".".join(map(str, sizes))
-        return self._graph.shared_tensor(name, np.array(sizes, np.int64))
 
 
 class _Encoder(_Layers):
@@ -174,29 +194,21 @@ class _Encoder(_Layers):
         result = self._graph.node(
             "Conv", [value, weight, bias], name, pads=(1, 1), strides=(stride,)
         )
-        return self._graph.node("Gelu", [result], f"{name}.gelu", domain=MICROSOFT)
+        return self._operators.gelu(f"{name}.gelu", result)
 
     def _positions(self, state: str) -> str:
         """As many of the position encodings as there are positions."""
         graph = self._graph
         table = graph.tensor("positions", self._network.encoder_positions)
         length = graph.node("Shape", [state], "length", start=1, end=2)
-        begin, axis = self._shape((0,)), self._shape((0,))
+        begin, axis = self._graph.shape((0,)), self._graph.shape((0,))
         return graph.node("Slice", [table, begin, length, axis], "positions.used")
 
     def _attention(self, name: str, attention: SelfAttention, state: str) -> str:
-        graph, width = self._graph, self._network.width
+        graph = self._graph
         normed = self._norm(f"{name}.normed", attention.norm, state)
         packed = self._product(f"{name}.packed", attention.packed, normed)
-        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
-        graph.node("Split", [packed, self._shape((width,) * 3)], *parts, axis=2)
-        mixed = graph.node(
-            "MultiHeadAttention",
-            parts,
-            f"{name}.mixed",
-            domain=MICROSOFT,
-            num_heads=self._network.heads,
-        )
+        mixed = self._operators.attention(name, packed)
         out = self._product(f"{name}.out", attention.out, mixed)
         return graph.node("Add", [state, out], f"{name}.sum")
 
@@ -204,7 +216,7 @@ class _Encoder(_Layers):
         graph, network, name = self._graph, self._network, f"cross_{index}"
         packed = self._product(f"{name}.packed", cross.packed, state)
         parts = [f"{name}.keys", f"{name}.values"]
-        graph.node("Split", [packed, self._shape((network.width,) * 2)], *parts, axis=2)
+        graph.node("Split", [packed, self._graph.shape((network.width,) * 2)], *parts, axis=2)
         heads, size = network.heads, network.head_size
         self._by_head(f"cross_key_{index}", parts[0], (0, 2, 3, 1))
         self._by_head(f"cross_value_{index}", parts[1], (0, 2, 1, 3))
@@ -213,20 +225,19 @@ class _Encoder(_Layers):
 
 
 class _Decoder(_Layers):
-    def __init__(self, graph: GraphBuilder, products: Products, network: WhisperNetwork) -> None:
-        super().__init__(graph, products, network)
+    def __init__(self, writer: _Writer) -> None:
+        super().__init__(writer)
         # One token waits for the weights, not for the products: blocks with scales of their own
         # cost nothing there and lose half as much (tiny.en on 250 words: 0.0010 nats a token
         # against 0.0025). For the encoder's hundreds of rows they would take half as long again.
-        self._multiply = products.of_loud
+        self._multiply = writer.products.of_loud
 
     def build(self, alignment_heads: Sequence[tuple[int, int]]) -> GraphBuilder:
         graph, network = self._graph, self._network
         tokens = graph.input("tokens", "int64", [1, "n"])
         positions = graph.input("positions", "int64", ["n"])
         rows = graph.input("rows", "int64", ["r"])
-        graph.input("last", "int32", [1])
-        graph.input("total", "int32", [1])
+        self._operators.declare_inputs()
         state = self._products.gather("embeddings", network.embeddings, tokens)
         table = graph.tensor("positions.table", network.decoder_positions)
         placed = graph.node("Gather", [table, positions], "positions.used")
@@ -247,24 +258,10 @@ class _Decoder(_Layers):
         return graph
 
     def _attention(self, index: int, attention: SelfAttention, state: str) -> str:
-        graph, network, name = self._graph, self._network, f"layer_{index}.attention"
+        graph, name = self._graph, f"layer_{index}.attention"
         normed = self._norm(f"{name}.normed", attention.norm, state)
         packed = self._product(f"{name}.packed", attention.packed, normed)
-        past, present = [], []
-        for kind in ("key", "value"):
-            shape: list[int | str] = [1, network.heads, "capacity", network.head_size]
-            past.append(graph.input(f"past_{kind}_{index}", "float32", shape))
-            present.append(f"present_{kind}_{index}")
-            graph.output(present[-1], "float32", shape)
-        mixed = graph.node(
-            "GroupQueryAttention",
-            [packed, "", "", *past, "last", "total"],
-            f"{name}.mixed",
-            *present,
-            domain=MICROSOFT,
-            num_heads=network.heads,
-            kv_num_heads=network.heads,
-        )
+        mixed = self._operators.cached_attention(index, name, packed)
         out = self._product(f"{name}.out", attention.out, mixed)
         return graph.node("Add", [state, out], f"{name}.sum")
 
@@ -284,7 +281,9 @@ class _Decoder(_Layers):
         look = graph.node("Softmax", [scores], f"{name}.look", axis=-1)
         seen = graph.node("MatMul", [look, value], f"{name}.seen")
         seen = graph.node("Transpose", [seen], f"{name}.by_token", perm=(0, 2, 1, 3))
-        seen = graph.node("Reshape", [seen, self._shape((0, 0, network.width))], f"{name}.mixed")
+        seen = graph.node(
+            "Reshape", [seen, self._graph.shape((0, 0, network.width))], f"{name}.mixed"
+        )
         out = self._product(f"{name}.out", cross.out, seen)
         return graph.node("Add", [state, out], f"{name}.sum"), look
 
