@@ -1,0 +1,1 @@
+"""Exporting Whisper: source weights of any kind to what the runtime takes."""

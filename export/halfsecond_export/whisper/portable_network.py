@@ -1,0 +1,85 @@
+"""Running a portable pair of graphs: what their export is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.models.sessions import open_session
+
+Arrays = dict[str, NDArray[Any]]
+
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class PortableWhisper:
+    """An encoder and a decoder in ONNX's own operators, float32 or float16, on ONNX Runtime."""
+
+    def __init__(self, encoder: Path, decoder: Path, *, threads: int = 1) -> None:
+        self._encoder = open_session(encoder, threads=threads)
+        self._decoder = open_session(decoder, threads=threads)
+        self.dtype = _DTYPES[self._encoder.get_inputs()[0].type]
+        self._caches: Arrays = {
+            declared.name: np.zeros((1, declared.shape[1], 0, declared.shape[3]), self.dtype)
+            for declared in self._decoder.get_inputs()
+            if declared.name.startswith("past_")
+        }
+
+    def hear(self, mel: NDArray[np.float32]) -> Arrays:
+        """The cross-attention's keys and values of (mels, 100 a second)."""
+        return _run(self._encoder, {"mel": mel[None].astype(self.dtype)})
+
+    def logits(self, heard: Arrays, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """(tokens, vocabulary), of all tokens in one pass."""
+        result = _run(self._decoder, heard | self._caches | _new(tokens, at=0))
+        logits: NDArray[np.float32] = result["logits"][0].astype(np.float32)
+        return logits
+
+    def write(
+        self,
+        heard: Arrays,
+        prompt: Sequence[int],
+        *,
+        end: int,
+        suppressed: Sequence[int] = (),
+        most: int = 100,
+    ) -> list[int]:
+        """Greedy tokens after the prompt, one by one through the caches."""
+        caches, given, at = self._caches, list(prompt), 0
+        tokens: list[int] = []
+        while len(tokens) < most:
+            result = _run(self._decoder, heard | caches | _new(given, at=at))
+            logits = result["logits"][0, -1].astype(np.float32)
+            logits[list(suppressed)] = -np.inf
+            token = int(logits.argmax())
+            if token == end:
+                break
+            caches = {
+                f"past_{name.removeprefix('present_')}": values
+                for name, values in result.items()
+                if name.startswith("present_")
+            }
+            at += len(given)
+            tokens.append(token)
+            given = [token]
+        return tokens
+
+
+def _new(tokens: Sequence[int], *, at: int) -> Arrays:
+    count = len(tokens)
+    return {
+        "tokens": np.array([tokens], np.int64),
+        "positions": np.arange(at, at + count, dtype=np.int64),
+        "rows": np.arange(count, dtype=np.int64),
+    }
+
+
+def _run(session: Any, inputs: Arrays) -> Arrays:
+    names = [output.name for output in session.get_outputs()]
+    wanted = {declared.name for declared in session.get_inputs()}
+    given = {name: values for name, values in inputs.items() if name in wanted}
+    return dict(zip(names, session.run(names, given), strict=True))
