@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from halfsecond.artifact import (
     Artifact,
@@ -24,27 +18,20 @@ from halfsecond.artifact import (
 from halfsecond.errors import ConfigError
 from halfsecond.models.asr.whisper import Whisper
 from halfsecond.store.hashes import sha256_of
-from halfsecond_export.prepare.onnx_whisper import (
-    DECODER_NAME,
-    DETAILS_NAME,
-    ENCODER_NAME,
-    decoder_graph,
-    encoder_graph,
-)
 from halfsecond_export.prepare.request import replaced_directory
-from halfsecond_export.prepare.whisper_network import WhisperNetwork
 from halfsecond_export.whisper.ctranslate2_model import write_ctranslate2
 from halfsecond_export.whisper.parity import (
     TOLERANCES,
-    Hear,
-    control_check,
-    damaged,
     words_check,
 )
-from halfsecond_export.whisper.source import WhisperSource
-
-Progress = Callable[[float, str], None]
-CONTROL_RECORDINGS = 4
+from halfsecond_export.whisper.reference import (
+    Progress,
+    Reference,
+    Request,
+    details,
+    words_of,
+    write_onnx,
+)
 
 
 @dataclass(frozen=True)
@@ -67,20 +54,6 @@ FORMATS: dict[str, Format] = {
 """What the runtime takes as it is."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to export, and where to."""
-
-    source: WhisperSource
-    out: Path
-    recordings: Sequence[NDArray[np.float32]]
-    """Speech to compare on, (n,) mono 16 kHz each."""
-    formats: Sequence[str]
-    rebuild: str
-    """The command that does this again."""
-    threads: int = 2
-
-
 def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
     """Writes each format into a directory of its name below `out`; gives the manifests.
 
@@ -95,7 +68,7 @@ def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
     done: dict[str, Artifact] = {}
     with tempfile.TemporaryDirectory(prefix="halfsecond-whisper-") as work:
         progress(0.0, "the weights in float32, to compare with")
-        reference = _Reference(request, Path(work))
+        reference = Reference(request, Path(work))
         for at, name in enumerate(request.formats):
             progress((at + 0.5) / (len(request.formats) + 1), name)
             done[name] = _export_one(request, name, reference)
@@ -104,42 +77,13 @@ def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
     return done
 
 
-class _Reference:
-    """What the weights say: CTranslate2 in float32, which is none of our own graphs."""
-
-    def __init__(self, request: Request, work: Path) -> None:
-        exact = work / "float32"
-        exact.mkdir()
-        write_ctranslate2(request.source, exact, quantization="float32")
-        self._whisper = Whisper(exact, compute_type="float32", threads=request.threads)
-        self._heard: dict[int, str] = {}
-        broken = work / "damaged"
-        broken.mkdir()
-        _write_onnx(request.source, damaged(request.source.network), broken, "float32")
-        other = Whisper(broken, threads=request.threads)
-        # A few will do: a damaged decoder runs on and on.
-        few = request.recordings[:CONTROL_RECORDINGS]
-        self.control = control_check(self.hear, _hear(other), few)
-        other.close()
-
-    def hear(self, samples: NDArray[np.float32]) -> str:
-        """The words, asked for once a recording."""
-        key = id(samples)
-        if key not in self._heard:
-            self._heard[key] = _hear(self._whisper)(samples)
-        return self._heard[key]
-
-    def close(self) -> None:
-        self._whisper.close()
-
-
-def _export_one(request: Request, name: str, reference: _Reference) -> Artifact:
+def _export_one(request: Request, name: str, reference: Reference) -> Artifact:
     form = FORMATS[name]
     with replaced_directory(request.out / name) as directory:
         if form.runtime == "ctranslate2":
             write_ctranslate2(request.source, directory, quantization=form.quantization)
         else:
-            _write_onnx(request.source, request.source.network, directory, form.quantization)
+            write_onnx(request.source, request.source.network, directory, form.quantization)
         checks = (*_compared(request, form, directory, reference), reference.control)
         artifact = Artifact(
             kind="whisper",
@@ -150,44 +94,19 @@ def _export_one(request: Request, name: str, reference: _Reference) -> Artifact:
             libraries={package: version(package) for package in ("ctranslate2", "onnx")},
             rebuild=f"{request.rebuild} --format {name}",
             checks=checks,
-            details=_details(request.source.network),
+            details=details(request.source.network),
         )
         write_artifact(directory, artifact)
     return artifact
 
 
 def _compared(
-    request: Request, form: Format, directory: Path, reference: _Reference
+    request: Request, form: Format, directory: Path, reference: Reference
 ) -> tuple[Check, ...]:
     # CTranslate2 on a CPU computes in float32 what is kept in float16.
     compute_type = "int8" if form.precision.startswith("int8") else "float32"
     whisper = Whisper(directory, compute_type=compute_type, threads=request.threads)
     at_most = TOLERANCES[form.precision].words
-    check = words_check(reference.hear, _hear(whisper), request.recordings, at_most=at_most)
+    check = words_check(reference.hear, words_of(whisper), reference.recordings, at_most=at_most)
     whisper.close()
     return (check,)
-
-
-def _write_onnx(
-    source: WhisperSource, network: WhisperNetwork, directory: Path, quantization: str
-) -> None:
-    heads = source.decoding.alignment_heads
-    encoder_graph(network, quantization=quantization).save(directory / ENCODER_NAME)
-    decoder_graph(network, heads, quantization=quantization).save(directory / DECODER_NAME)
-    (directory / DETAILS_NAME).write_text(json.dumps(source.decoding.as_config()) + "\n")
-    shutil.copyfile(source.tokenizer, directory / "tokenizer.json")
-
-
-def _hear(whisper: Whisper) -> Hear:
-    return lambda samples: whisper.transcribe(samples).text
-
-
-def _details(network: WhisperNetwork) -> dict[str, str | int | float]:
-    return {
-        "width": network.width,
-        "heads": network.heads,
-        "encoder_layers": len(network.encoder_layers),
-        "decoder_layers": len(network.decoder_layers),
-        "vocabulary": len(network.embeddings),
-        "mels": network.mels,
-    }

@@ -85,15 +85,15 @@ def control_check(reference: Hear, damaged: Hear, recordings: Recordings) -> Che
 
 
 def damaged(network: WhisperNetwork) -> WhisperNetwork:
-    """The network with the values of its first cross-attention given to the wrong heads."""
-    layer = network.decoder_layers[0]
-    packed, width = layer.cross.packed, network.width
+    """The network with the values of every cross-attention given to the wrong heads."""
+    width = network.width
     order = np.r_[np.arange(width), width + np.roll(np.arange(width), network.head_size)]
-    cross = dataclasses.replace(
-        layer.cross, packed=Linear(packed.weight[order], packed.bias[order])
-    )
-    layers = (dataclasses.replace(layer, cross=cross), *network.decoder_layers[1:])
-    return dataclasses.replace(network, decoder_layers=layers)
+    layers = []
+    for layer in network.decoder_layers:
+        packed = Linear(layer.cross.packed.weight[order], layer.cross.packed.bias[order])
+        cross = dataclasses.replace(layer.cross, packed=packed)
+        layers.append(dataclasses.replace(layer, cross=cross))
+    return dataclasses.replace(network, decoder_layers=tuple(layers))
 
 
 def output_checks(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
+from halfsecond.errors import ConfigError, FetchError, ModelCorruptError, ModelMissingError
 from halfsecond.errors import UnsupportedModelError as Unsupported
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
@@ -19,6 +19,16 @@ SUPPORTED = (
     "a directory with model.bin (CTranslate2) or model.safetensors (Hugging Face) and its "
     "tokenizer.json, or an OpenAI checkpoint .pt with --tokenizer DIRECTORY"
 )
+
+
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "model.bin",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,26 @@ class WhisperSource:
     tokenizer: Path
     files: tuple[Path, ...]
     """What it was read from."""
+
+
+def fetched(source: str) -> Path:
+    """The path that `source` is, or what a Hugging Face repository of this id holds.
+
+    Raises FetchError where the repository cannot be reached.
+    """
+    path = Path(source).expanduser()
+    if path.exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=HUB_FILES))
+    except Exception as error:
+        # The hub's errors have many roots; each says what it could not do.
+        raise FetchError(
+            f"there is no file {source}, and the repository {source} cannot be fetched ({error}); "
+            "give a directory, or try again where the hub can be reached"
+        ) from error
 
 
 def open_source(path: Path, *, tokenizer: Path | None = None) -> WhisperSource:
@@ -120,13 +150,13 @@ def _hugging_face(directory: Path) -> WhisperSource:
 
 
 def _openai(path: Path, tokenizer: Path | None) -> WhisperSource:
-    import torch
-
     if tokenizer is None:
         raise ConfigError(
             f"{path} has no tokenizer; give the directory that holds tokenizer.json and "
             "generation_config.json (of Hugging Face's copy) with --tokenizer"
         )
+    import torch
+
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         dims, state = checkpoint["dims"], checkpoint["model_state_dict"]

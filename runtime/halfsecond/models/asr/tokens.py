@@ -30,7 +30,8 @@ class Tokens:
             ) from error
         self.multilingual = multilingual
         self._start = self._id("<|startoftranscript|>")
-        self._text_end = self._id("<|endoftext|>")
+        self.text_end = self._id("<|endoftext|>")
+        """With which a transcript ends; tokens below it are text."""
 
     def _id(self, token: str) -> int:
         number = self._tokenizer.token_to_id(token)
@@ -76,7 +77,7 @@ class Tokens:
 
     def of_text(self, tokens: Sequence[int]) -> list[int]:
         """The tokens without special ones."""
-        return [token for token in tokens if token < self._text_end]
+        return [token for token in tokens if token < self.text_end]
 
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int]]:
         """The words that tokens of text write, each with the number of its first token."""

@@ -1,0 +1,122 @@
+"""What an exported Whisper is compared with, and on what."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfsecond.errors import ConfigError
+from halfsecond.models.asr.whisper import Whisper
+from halfsecond.models.asr.words import bare
+from halfsecond_export.prepare.onnx_whisper import (
+    DECODER_NAME,
+    DETAILS_NAME,
+    ENCODER_NAME,
+    decoder_graph,
+    encoder_graph,
+)
+from halfsecond_export.prepare.whisper_network import WhisperNetwork
+from halfsecond_export.whisper.ctranslate2_model import write_ctranslate2
+from halfsecond_export.whisper.parity import Hear, control_check, damaged
+from halfsecond_export.whisper.source import WhisperSource
+
+Progress = Callable[[float, str], None]
+"""Told what part is done, 0 to 1, and what is being done."""
+CONTROL_RECORDINGS = 4
+LEAST_WORDS = 3
+"""A recording of fewer is a cough or a hum, of which every precision makes what it likes."""
+MARGIN_S = 1.25
+"""Of silence behind an utterance, as the runtime's config has it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export, and where to."""
+
+    source: WhisperSource
+    out: Path
+    recordings: Sequence[NDArray[np.float32]]
+    """Speech to compare on, (n,) mono 16 kHz each."""
+    formats: Sequence[str]
+    rebuild: str
+    """The command that does this again."""
+    threads: int = 2
+
+
+class Reference:
+    """What the weights say: CTranslate2 in float32, which is none of our own graphs."""
+
+    def __init__(self, request: Request, work: Path, *, margin_s: float = MARGIN_S) -> None:
+        """work: an empty directory. margin_s: of silence behind an utterance; 30 is Whisper's own.
+
+        Raises ConfigError where no recording holds speech.
+        """
+        exact = work / "float32"
+        exact.mkdir()
+        write_ctranslate2(request.source, exact, quantization="float32")
+        self._whisper = Whisper(
+            exact, compute_type="float32", threads=request.threads, margin_s=margin_s
+        )
+        self._heard: dict[int, str] = {}
+        self.recordings = [r for r in request.recordings if self._is_speech(r)]
+        """Of the request's, those in which a sentence is heard."""
+        if not self.recordings:
+            raise ConfigError(
+                f"in none of {len(request.recordings)} recordings are {LEAST_WORDS} words heard; "
+                "give a folder of speech in the model's language with --speech"
+            )
+        broken = work / "damaged"
+        broken.mkdir()
+        write_onnx(request.source, damaged(request.source.network), broken, "float32")
+        other = Whisper(broken, threads=request.threads)
+        # A few will do: a damaged decoder runs on and on.
+        few = self.recordings[:CONTROL_RECORDINGS]
+        self.control = control_check(self.hear, words_of(other), few)
+        other.close()
+
+    def hear(self, samples: NDArray[np.float32]) -> str:
+        """The words, asked for once a recording."""
+        key = id(samples)
+        if key not in self._heard:
+            self._heard[key] = words_of(self._whisper)(samples)
+        return self._heard[key]
+
+    def _is_speech(self, samples: NDArray[np.float32]) -> bool:
+        return len(bare(self.hear(samples)).split()) >= LEAST_WORDS
+
+    def close(self) -> None:
+        self._whisper.close()
+
+
+def details(network: WhisperNetwork) -> dict[str, str | int | float]:
+    """The sizes of the network, for a manifest."""
+    return {
+        "width": network.width,
+        "heads": network.heads,
+        "encoder_layers": len(network.encoder_layers),
+        "decoder_layers": len(network.decoder_layers),
+        "vocabulary": len(network.embeddings),
+        "mels": network.mels,
+    }
+
+
+def write_onnx(
+    source: WhisperSource, network: WhisperNetwork, directory: Path, quantization: str
+) -> None:
+    """Leaves a pair for ONNX Runtime in an empty directory."""
+    heads = source.decoding.alignment_heads
+    encoder_graph(network, quantization=quantization).save(directory / ENCODER_NAME)
+    decoder_graph(network, heads, quantization=quantization).save(directory / DECODER_NAME)
+    (directory / DETAILS_NAME).write_text(json.dumps(source.decoding.as_config()) + "\n")
+    shutil.copyfile(source.tokenizer, directory / "tokenizer.json")
+
+
+def words_of(whisper: Whisper) -> Hear:
+    """Its words, in the language that it detects."""
+    return lambda samples: whisper.transcribe(samples).text
