@@ -74,6 +74,12 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     compute_capabilities: of the GPUs that an engine runs on ("8.9"); empty for what is no engine.
     device: the GPU that it was built on; empty where it was built without one.
     rebuild: the command that makes it again.
+
+    For engines only (`halfsecond.engine`):
+    source_path: where the network lay, to see later whether it changed.
+    cuda_major: of the library that built it.
+    flags: what else decides how the engine comes out.
+    key: SHA-256 over everything that decides it.
     """
 
     kind: str
@@ -90,6 +96,10 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     checks: tuple[Check, ...] = ()
     details: dict[str, str | int | float] = {}
+    source_path: str = ""
+    cuda_major: int = 0
+    flags: dict[str, str] = {}
+    key: str = ""
     format: int = 1
 
     @property

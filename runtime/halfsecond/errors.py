@@ -8,7 +8,9 @@
     │   ├── ModelMissingError (FileNotFoundError)   not fetched yet
     │   ├── ModelCorruptError             the bytes are not those of the catalog
     │   ├── LicenceError                  the licence was not accepted
-    │   └── UnsupportedModelError         an architecture or version that is not supported
+    │   ├── UnsupportedModelError         an architecture or version that is not supported
+    │   ├── EngineBuildError              an engine could not be built
+    │   └── NoGpuError                    no CUDA device, or no driver for it
     ├── FetchError (OSError)              a source that could not be reached or read
     ├── StageError (RuntimeError)         a stage that failed or went away
     ├── WireError (ValueError)            a message that breaks the protocol
@@ -58,6 +60,14 @@ class LicenceError(ModelError):
 
 class UnsupportedModelError(ModelError):
     """An architecture, version or layout that is not supported."""
+
+
+class EngineBuildError(ModelError):
+    """A build that ended without an engine; what was there before is untouched."""
+
+
+class NoGpuError(ModelError):
+    """There is no CUDA device here, or no driver for it."""
 
 
 class FetchError(HalfsecondError, OSError):

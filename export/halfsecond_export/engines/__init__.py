@@ -1,0 +1,1 @@
+"""`halfsecond engines`: ONNX networks into TensorRT engines for this machine, or for others."""
