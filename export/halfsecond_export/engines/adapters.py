@@ -10,7 +10,7 @@ from halfsecond.gpu import Gpu
 
 
 class Targets(NamedTuple):
-    """Whom an engine is for: compute capabilities ("8.9"), and the device's name where it counts."""
+    """Whom an engine is for: compute capabilities ("8.9"), and the device where it counts."""
 
     compute_capabilities: tuple[str, ...]
     device: str

@@ -6,6 +6,7 @@ The libraries raise nothing: every failure is found in what they return and in t
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 from halfsecond.artifact import Tensor
 from halfsecond.engine_library import LibraryLog, library_log
 from halfsecond.errors import EngineBuildError, UnsupportedModelError
-from halfsecond_export.engines.adapters import ADAPTERS
+from halfsecond_export.engines.adapters import ADAPTERS, parse_capability
 from halfsecond_export.engines.job import BuildJob, Built, Step
 
 Report = Callable[[Step], None]
@@ -44,7 +45,7 @@ def compile_engine(job: BuildJob, library: Any, report: Report) -> Built:
     plan = builder.build_serialized_network(network, config)
     build_s = time.perf_counter() - started_s
     if plan is None:
-        raise EngineBuildError(_why(f"{job.library} builds no engine", log))
+        raise EngineBuildError(_refused(job, log))
     _write(Path(job.plan), plan)
     return Built(
         build_s=build_s,
@@ -123,6 +124,16 @@ def _unreadable(parser: Any, log: LibraryLog, job: BuildJob) -> UnsupportedModel
         f"{job.library} cannot read the network: {said}. Cut it so that this part stays outside "
         "(--cut-inputs, --cut-outputs), or export it without"
     )
+
+
+def _refused(job: BuildJob, log: LibraryLog) -> str:
+    """What the log says; and where one of the GPUs is to blame, how to leave it out."""
+    said = _why(f"{job.library} builds no engine", log)
+    blamed = {parse_capability(name) for name in re.findall(r"\bSM\d{2,3}\b", said)}
+    others = [each for each in job.compute_capabilities if each not in blamed]
+    if len(others) == len(job.compute_capabilities) or not others:
+        return said
+    return f"{said}. For the other GPUs: {' '.join(f'--sm {each}' for each in others)}"
 
 
 def _why(what: str, log: LibraryLog) -> str:

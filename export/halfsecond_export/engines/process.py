@@ -29,7 +29,7 @@ def run_build(
     command = [*worker]
     with (
         tempfile.TemporaryFile() as printed,
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

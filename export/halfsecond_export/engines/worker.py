@@ -1,7 +1,7 @@
 """The process that builds one engine: a job on its standard input, events on its standard output.
 
-A process of its own because a library that crashes, or that the kernel ends for want of memory, must
-not take the command along, and because nothing else can interrupt a build at any moment.
+A process of its own because a library that crashes, or that the kernel ends for want of memory,
+must not take the command along, and because nothing else can interrupt a build at any moment.
 """
 
 from __future__ import annotations

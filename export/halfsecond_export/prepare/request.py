@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -19,6 +20,9 @@ from halfsecond.errors import ConfigError, ModelMissingError
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
+
+# Of fcntl.h and linux/fs.h.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,13 @@ def replaced_directory(target: Path) -> Iterator[Path]:
 
 
 def _swap(partial: Path, target: Path) -> None:
-    """A directory cannot be renamed over a full one: the old one steps aside first."""
+    """Puts the new directory in the place of the old one, which the caller removes.
+
+    A directory cannot be renamed over a full one. Where the file system cannot exchange two in one
+    step, the old one steps aside first, and a power cut between leaves neither.
+    """
+    if target.exists() and _exchange(partial, target):
+        return
     old = partial.with_name(partial.name + "-old")
     if target.exists():
         target.rename(old)
@@ -139,6 +149,17 @@ def _swap(partial: Path, target: Path) -> None:
             old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Whether the kernel gave each the other's name, in one step."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    return bool(
+        rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    )
 
 
 def _remove_abandoned(parent: Path, prefix: str) -> None:

@@ -44,10 +44,11 @@ def _pattern(index: GraphIndex, node: Any) -> tuple[str, str, Any]:
     """The float input of a product, the scale of its weights, and the Mul by both scales."""
     quantize = index.makers.get(node.input[0])
     cast = index.only_reader(node.output[0])
-    product = cast and index.only_reader(cast.output[0])
+    product = None if cast is None else index.only_reader(cast.output[0])
     if (
         quantize is None
         or quantize.op_type != "DynamicQuantizeLinear"
+        or cast is None
         or product is None
         or (cast.op_type, product.op_type) != ("Cast", "Mul")
     ):

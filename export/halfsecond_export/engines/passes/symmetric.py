@@ -39,7 +39,9 @@ def fold_biases(model: Any) -> int:
 def make_symmetric(model: Any) -> int:
     """Turns uint8 activations into int8 around zero in place; returns how many scales changed.
 
-    The new scale spans the old range, so one that began at zero (after a ReLU) loses a bit.
+    The new scale spans the old range, so one that began at zero loses a bit. There a ReLU is put back
+    in front: the quantiser has left it out, because uint8 with a zero point of 0 cuts at 0 by itself.
+
     Raises UnsupportedModelError for uint8 weights.
     """
     index = GraphIndex(model)
@@ -52,6 +54,8 @@ def make_symmetric(model: Any) -> int:
             raise UnsupportedModelError(
                 f"{node.name}: weights in uint8; quantise them to int8 (`weight_type=QInt8`)"
             )
+        if node.op_type == "QuantizeLinear" and not zero.any():
+            _put_relu_before(model, node)
         pair = (node.input[1], node.input[2])
         if pair not in renamed:
             renamed[pair] = _symmetric_pair(model, index, pair[0], zero)
@@ -59,6 +63,17 @@ def make_symmetric(model: Any) -> int:
         node.input.extend(renamed[pair])
     drop_unused(model)
     return len(renamed)
+
+
+def _put_relu_before(model: Any, quantize: Any) -> None:
+    from onnx import helper
+
+    relu = f"{quantize.output[0]}.relu"
+    position = list(model.graph.node).index(quantize)
+    model.graph.node.insert(
+        position, helper.make_node("Relu", [quantize.input[0]], [relu], name=relu)
+    )
+    quantize.input[0] = relu
 
 
 def _symmetric_pair(model: Any, index: GraphIndex, scale_name: str, zero: Any) -> tuple[str, str]:
