@@ -39,8 +39,8 @@ def fold_biases(model: Any) -> int:
 def make_symmetric(model: Any) -> int:
     """Turns uint8 activations into int8 around zero in place; returns how many scales changed.
 
-    The new scale spans the old range, so one that began at zero loses a bit. There a ReLU is put back
-    in front: the quantiser has left it out, because uint8 with a zero point of 0 cuts at 0 by itself.
+    The new scale spans the old range, so one that began at zero loses a bit. There a ReLU is put
+    in front: the quantiser may have left it out, as uint8 with a zero point of 0 cuts at 0.
 
     Raises UnsupportedModelError for uint8 weights.
     """
