@@ -17,7 +17,7 @@ def remove_zero_adds(model: Any) -> int:
     """
     import onnx
 
-    inferred = onnx.shape_inference.infer_shapes(model).graph
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {
         value.name: _sizes(value)
         for value in (*inferred.value_info, *inferred.input, *inferred.output)
