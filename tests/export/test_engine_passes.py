@@ -76,7 +76,7 @@ def test_a_cut_network_computes_the_part_between(tmp_path: Path) -> None:
 
 def test_a_cut_at_a_tensor_that_is_not_there_names_the_like(tmp_path: Path) -> None:
     whole = onnx.load(str(two_layers(tmp_path / "net.onnx")))
-    with pytest.raises(ConfigError, match="no tensor 'hiden'.*spelt alike: hidden"):
+    with pytest.raises(ConfigError, match=r"no tensor 'hiden'.*spelt alike: hidden"):
         cut(whole, ["hiden"], ["y"])
 
 

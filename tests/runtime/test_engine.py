@@ -1,4 +1,4 @@
-"""Engines of another machine, of another version, stale, cut or forged: each is refused, by name."""
+"""Engines of another machine or version, stale, cut off or forged: each is refused, by name."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_without_a_driver_there_is_no_gpu() -> None:
 
 
 def test_a_driver_without_a_device_is_no_gpu() -> None:
-    with pytest.raises(NoGpuError, match="no GPU here: number 0 .* the driver has 0"):
+    with pytest.raises(NoGpuError, match=r"no GPU here: number 0 .* the driver has 0"):
         this_gpu(load=lambda name: Driver(devices=0))
 
 

@@ -21,7 +21,7 @@ from halfsecond.errors import ConfigError, EngineBuildError, ModelError, NoGpuEr
 from halfsecond.gpu import Gpu, this_gpu
 from halfsecond.store.locking import exclusive
 from halfsecond_export.engines.adapters import ADAPTERS
-from halfsecond_export.engines.comparing import compared, random_feeds, run_network
+from halfsecond_export.engines.comparing import compared, random_feeds, run_network, run_rewritten
 from halfsecond_export.engines.job import BuildJob, Built, Step
 from halfsecond_export.engines.network import (
     Source,
@@ -54,6 +54,7 @@ class BuildRequest:
     profiles: by input; those of the network's manifest and of the recipe fill up.
     keeps_io: inputs and outputs stay float32 in an fp16 engine.
     workspace_bytes: scratch memory on the GPU, 0 for no limit.
+    is_compared: the rewritten network is held against its source (`comparing`).
     is_forced: builds although the engine is there.
     """
 
@@ -69,6 +70,7 @@ class BuildRequest:
     cut_outputs: tuple[str, ...] = ()
     keeps_io: bool = True
     workspace_bytes: int = 0
+    is_compared: bool = True
     is_forced: bool = False
 
 
@@ -135,6 +137,7 @@ def _plan(
     targets = ADAPTERS[request.library].targets(library, request.capabilities, gpu)
     cut_inputs = request.cut_inputs or recipe.cut_inputs
     cut_outputs = request.cut_outputs or recipe.cut_outputs
+    sources = source_hashes(source.path)
     model = load_network(source.path)
     if cut_inputs or cut_outputs:
         model = cut(model, cut_inputs, cut_outputs)
@@ -149,7 +152,7 @@ def _plan(
         kind=request.recipe or (source.manifest.kind if source.manifest else source.path.stem),
         precision=request.precision or (source.manifest.precision if source.manifest else "fp16"),
         runtime=request.library,
-        sources=source_hashes(source.path),
+        sources=sources,
         files={},
         libraries={request.library: str(library.__version__), **_rewriting_libraries()},
         rebuild=shlex.join(rebuild),
@@ -181,14 +184,16 @@ def _build(
     check_memory(network_bytes, workspace_bytes=request.workspace_bytes)
     check_disk(request.folder, network_bytes)
     progress.step(Step(phase="rewriting the network", done=0, total=1))
-    feeds = random_feeds(network_inputs(model), planned.profiles)
-    before = run_network(model.SerializeToString(), feeds) if network_bytes < _LARGE_BYTES else None
+    masks = find_recipe(request.recipe).masks
+    feeds = random_feeds(network_inputs(model), planned.profiles, masks)
+    is_compared = request.is_compared and network_bytes < _LARGE_BYTES
+    before = run_network(model.SerializeToString(), feeds) if is_compared else None
     model, changes = rewrite(model, planned.precision, keeps_io=request.keeps_io)
     with replaced_directory(target) as directory:
         network = directory / "network.onnx"
         save_network(model, network)
+        after = None if before is None else run_rewritten(model, feeds)
         del model
-        after = None if before is None else run_network(network, feeds)
         job = BuildJob(
             library=request.library,
             network=str(network),

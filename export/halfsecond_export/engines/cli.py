@@ -76,6 +76,9 @@ def build(
     ] = 0,
     name: Annotated[str, typer.Option(help="Name of the engine; by default of the network.")] = "",
     home: Home = None,
+    compare: Annotated[
+        bool, typer.Option(help="Hold the rewritten network against its source, on the CPU.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Build although it is there.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -93,6 +96,7 @@ def build(
         cut_outputs=_names(cut_outputs),
         keeps_io=not half_io,
         workspace_bytes=workspace_mb * 1_000_000,
+        is_compared=compare,
         is_forced=force,
     )
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)

@@ -15,12 +15,16 @@ from halfsecond.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """One network. cut_inputs, cut_outputs: names of tensors; empty for the network's own."""
+    """One network. cut_inputs, cut_outputs: names of tensors; empty for the network's own.
+
+    masks: inputs that are 1 wherever something is; noise there is nothing that the network knows.
+    """
 
     about: str
     cut_inputs: tuple[str, ...] = ()
     cut_outputs: tuple[str, ...] = ()
     profiles: dict[str, Profile] = field(default_factory=dict[str, Profile])
+    masks: tuple[str, ...] = ()
 
 
 def _growing(*shape: int, axis: int, sizes: tuple[int, int, int]) -> Profile:
@@ -52,6 +56,7 @@ RECIPES: dict[str, Recipe] = {
             "/Add_output_0": _growing(1, 192, 0, axis=2, sizes=_PIPER_FRAMES),
             "/Cast_2_output_0": _growing(1, 1, 0, axis=2, sizes=_PIPER_FRAMES),
         },
+        masks=("/Cast_2_output_0",),
     ),
     "hibari-back": Recipe(
         about="the spectrum of the hibari voice from its phonemes' features, de-quantised",

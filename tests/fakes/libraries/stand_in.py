@@ -1,4 +1,4 @@
-"""The part of TensorRT's Python interface that is used, without TensorRT: what both libraries share.
+"""The part of TensorRT's Python interface that is used, without TensorRT; both libraries have it.
 
 It reads the ONNX file that it is given and "compiles" it into its hash. STAND_IN in the environment
 makes it fail in the ways that the real ones do, or wait.

@@ -18,7 +18,9 @@ class ComputeCapability(Enum):
     SM121 = 121
 
 
-class BuilderConfig(stand_in.BuilderConfig):
+class BuilderConfig(  # type: ignore[no-redef]
+    stand_in.BuilderConfig
+):
     """Targets are counted first and set one by one."""
 
     __slots__ = ("_capabilities", "num_compute_capabilities")
@@ -36,7 +38,7 @@ class BuilderConfig(stand_in.BuilderConfig):
         return " ".join(each.name for each in self._capabilities.values())
 
 
-class Builder(stand_in.Builder):
+class Builder(stand_in.Builder):  # type: ignore[no-redef]
     """Makes this library's config."""
 
     config_type = BuilderConfig

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from halfsecond_export.engines.passes.graph import in_order
+
 
 def to_fp16(model: Any, *, keeps_io: bool = True) -> Any:
     """The model with float32 weights and tensors as float16; the one that was given is used up.
@@ -15,4 +17,4 @@ def to_fp16(model: Any, *, keeps_io: bool = True) -> Any:
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(model, keep_io_types=keeps_io)
+    return in_order(convert_float_to_float16(model, keep_io_types=keeps_io))

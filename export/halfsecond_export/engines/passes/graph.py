@@ -87,6 +87,27 @@ def drop_unused(model: Any) -> int:
     return removed
 
 
+def in_order(model: Any) -> Any:
+    """The same model, sorted in place so that every node comes after those that it reads."""
+    nodes = list(model.graph.node)
+    makers = {name: index for index, node in enumerate(nodes) for name in node.output}
+    order: dict[int, None] = {}
+    for start in range(len(nodes)):
+        waiting = [start]
+        while waiting:
+            index = waiting[-1]
+            needed = (makers[name] for name in _reads(nodes[index]) if name in makers)
+            missing = [each for each in needed if each not in order]
+            if missing and index not in order:
+                waiting.extend(missing)
+            else:
+                order.setdefault(waiting.pop())
+    copies = [type(nodes[index]).FromString(nodes[index].SerializeToString()) for index in order]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    return model
+
+
 def _reads(node: Any) -> list[str]:
     """The inputs of a node, and what the graphs inside it take from outside."""
     names = list(node.input)
