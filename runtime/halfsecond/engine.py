@@ -159,10 +159,12 @@ def check_gpu(directory: Path, artifact: Artifact, machine: Machine) -> None:
     if gpu is None:
         raise NoGpuError(machine.no_gpu or "no GPU here")
     if gpu.compute_capability not in artifact.compute_capabilities:
+        # A command that names its GPUs must name this one too.
+        more = f" --sm {gpu.compute_capability}" if " --sm " in artifact.rebuild else ""
         raise UnsupportedModelError(
             f"the engine in {directory} is for compute capability "
             f"{', '.join(artifact.compute_capabilities)}; here is {gpu.name} with "
-            f"{gpu.compute_capability}{_again(artifact)}"
+            f"{gpu.compute_capability}{_again(artifact)}{more}"
         )
     if artifact.device and artifact.device != gpu.name:
         raise UnsupportedModelError(

@@ -38,10 +38,11 @@ class Place:
         self.home = folder / "home"
         self.engine = self.home / "built" / "lips"
         self.gate = folder / "gate.open"
+        self.prelude = ""
 
     def command(self, *options: str) -> list[str]:
         build = ["build", str(self.source), "--name", "lips", "--home", str(self.home), *PROFILE]
-        return [sys.executable, "-c", PROGRAM, "engines", *build, *options]
+        return [sys.executable, "-c", self.prelude + PROGRAM, "engines", *build, *options]
 
     def build(self, *options: str, how: str = "", limit_bytes: int = 0) -> tuple[int, str]:
         """The exit code and all that was said."""
@@ -101,11 +102,19 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-@pytest.fixture
-def built(place: Place) -> Place:
-    """A home with an engine, whose source has changed since: the next build is a real one."""
+@pytest.fixture(scope="session")
+def first_build(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A home with an engine, built once."""
+    place = Place(tmp_path_factory.mktemp("first"))
     code, said = place.build()
     assert code == 0, said
+    return place
+
+
+@pytest.fixture
+def built(place: Place, first_build: Place) -> Place:
+    """A home with an engine of another network than the one there: the next build is a real one."""
+    shutil.copytree(first_build.home, place.home)
     two_layers(place.source, seed=5)
     return place
 
@@ -186,14 +195,7 @@ def test_a_real_disk_that_fills_leaves_the_old_engine(place: Place, small_disk: 
     assert code == 2
     assert "about 32 MB" in said  # told beforehand: such a disk is refused outright
     # So the check is taken away, and the disk fills during the build.
-    program = "from halfsecond_export.engines import building\nbuilding.check_disk = print\n"
-    place.command = (
-        lambda *options: [  # type: ignore[method-assign]
-            *Place.command(place, *options)[:2],
-            program + PROGRAM,
-            *Place.command(place, *options)[3:],
-        ]
-    )
+    place.prelude = "from halfsecond_export.engines import building; building.check_disk = print"
     code, said = place.build()
     assert code == 0, said
     before = plan_hash(place)
@@ -253,6 +255,7 @@ def test_a_build_that_is_killed_takes_its_worker_along_and_the_next_one_cleans_u
     assert built.left_over() == []
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_old_engine_or_the_new_one(built: Place) -> None:
     """Moments are spread over a build's length; nothing is asserted about which one it hits."""
     started_s = time.monotonic()
@@ -286,10 +289,9 @@ def test_a_failing_swap_of_directories_keeps_one_of_them_at_every_moment(tmp_pat
 
 
 def test_without_the_library_one_line_says_what_to_install(place: Place) -> None:
-    program = f"import sys\nsys.modules['tensorrt_rtx'] = None\n{PROGRAM}"
-    command = [*place.command()[:2], program, *place.command()[3:]]
+    place.prelude = "import sys; sys.modules['tensorrt_rtx'] = None"
     done = subprocess.run(
-        command, env=child_environment(), capture_output=True, text=True, check=False
+        place.command(), env=child_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if line.strip()]

@@ -173,6 +173,14 @@ def test_an_engine_of_another_machine_is_refused_with_the_command_that_rebuilds_
         usable_engine(written(tmp_path), machine)
 
 
+def test_the_command_for_another_gpu_names_that_gpu(tmp_path: Path) -> None:
+    directory = written(tmp_path)
+    edited(directory, rebuild=f"{REBUILD} --sm 8.6 --sm 8.9")
+    machine = Machine(HERE.versions, HERE.cuda_majors, Gpu("RTX 5090", "12.0", 13))
+    with pytest.raises(UnsupportedModelError, match=r"--sm 8\.6 --sm 8\.9 --sm 12\.0$"):
+        usable_engine(directory, machine)
+
+
 OTHER_DEVICES = [
     (Machine(ON_ORIN.versions, ON_ORIN.cuda_majors, Gpu("Orin NX", "8.7", 12)), "built on Orin;"),
     (Machine(ON_ORIN.versions, ON_ORIN.cuda_majors, Gpu("Thor", "11.0", 12)), "8.7; here is Thor"),

@@ -21,9 +21,9 @@ Arrays = dict[str, NDArray[Any]]
 # A signal-to-noise ratio that is reported for equal results, and for results with NaN or infinity.
 EQUAL_DB, NOT_FINITE_DB = 200.0, -200.0
 
-# What the rewriting alone may lose. fp16 keeps 64 dB in Wav2Lip and 42 in a Piper voice; an overflow
-# gives infinities or NaN. INT8 gets other scales, which keep 28 dB in Wav2Lip; with its ReLUs lost
-# it is about 0.
+# What the rewriting alone may lose. fp16 keeps 64 dB in Wav2Lip and 42 in a Piper voice; an
+# overflow gives infinities or NaN. INT8 gets other scales, which keep 28 dB in Wav2Lip; with its
+# ReLUs lost it is about 0.
 _AT_LEAST_DB: Mapping[Precision, float] = {"fp32": 60.0, "fp16": 25.0, "int8": 12.0}
 
 

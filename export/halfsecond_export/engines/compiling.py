@@ -94,6 +94,9 @@ def _monitor(library: Any, report: Report) -> Any:
             self.tell()
 
         def phase_finish(self, name: str) -> None:
+            if self.open[:1] == [name]:
+                self.done = self.total  # the library does not report the last step
+                self.tell()
             with suppress(ValueError):
                 self.open.remove(name)
 

@@ -3,8 +3,28 @@
 from enum import Enum
 
 from fakes.libraries import stand_in
-from fakes.libraries.stand_in import *  # noqa: F403
+from fakes.libraries.stand_in import (
+    DataType,
+    ILogger,
+    IProgressMonitor,
+    MemoryPoolType,
+    NetworkDefinitionCreationFlag,
+    OnnxParser,
+    Runtime,
+)
 
+__all__ = [
+    "Builder",
+    "BuilderConfig",
+    "ComputeCapability",
+    "DataType",
+    "ILogger",
+    "IProgressMonitor",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "OnnxParser",
+    "Runtime",
+]
 __version__ = "1.7.1.116"
 
 
@@ -18,9 +38,7 @@ class ComputeCapability(Enum):
     SM121 = 121
 
 
-class BuilderConfig(  # type: ignore[no-redef]
-    stand_in.BuilderConfig
-):
+class BuilderConfig(stand_in.BuilderConfig):
     """Targets are counted first and set one by one."""
 
     __slots__ = ("_capabilities", "num_compute_capabilities")
@@ -38,7 +56,7 @@ class BuilderConfig(  # type: ignore[no-redef]
         return " ".join(each.name for each in self._capabilities.values())
 
 
-class Builder(stand_in.Builder):  # type: ignore[no-redef]
+class Builder(stand_in.Builder):
     """Makes this library's config."""
 
     config_type = BuilderConfig
