@@ -35,11 +35,12 @@ from halfsecond.errors import (
 )
 from halfsecond.gpu import Gpu
 from halfsecond_export.engines.adapters import parse_capability
-from halfsecond_export.engines.building import BuildRequest, BuildResult, build_engine
+from halfsecond_export.engines.building import BuildResult, build_engine
 from halfsecond_export.engines.comparing import NOT_FINITE_DB, signal_to_noise_db
 from halfsecond_export.engines.conditions import engine_conditions
 from halfsecond_export.engines.job import Step
 from halfsecond_export.engines.network import chosen_profiles, format_profile, parse_profile
+from halfsecond_export.engines.planning import BuildRequest
 from halfsecond_export.engines.recipes import RECIPES
 from halfsecond_export.engines.resources import check_disk, check_memory
 
@@ -360,11 +361,11 @@ def test_too_little_memory_is_told_before_the_build(
 ) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 8000000 kB\nMemAvailable: 250000 kB\n")
-    with pytest.raises(EngineBuildError, match=r"about 0\.8 GB of memory, 0\.3 GB are available"):
+    with pytest.raises(EngineBuildError, match=r"about 1\.5 GB of memory, 0\.3 GB are available"):
         check_memory(100_000_000, meminfo=meminfo)
-    meminfo.write_text("MemTotal: 8000000 kB\nMemAvailable: 900000 kB\n")
+    meminfo.write_text("MemTotal: 8000000 kB\nMemAvailable: 1600000 kB\n")
     check_memory(100_000_000, meminfo=meminfo)
-    with pytest.raises(EngineBuildError, match=r"about 1\.8 GB"):
+    with pytest.raises(EngineBuildError, match=r"about 2\.5 GB"):
         check_memory(100_000_000, workspace_bytes=1_000_000_000, meminfo=meminfo)
 
 
@@ -433,3 +434,25 @@ def test_a_manifest_survives_json(request_of: RequestOf) -> None:
     artifact = build(request_of()).artifact
     again = msgspec.convert(json.loads(msgspec.json.encode(artifact)), Artifact)
     assert again == artifact
+
+
+def test_a_source_that_changes_while_it_is_read_is_told(
+    request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from halfsecond_export.engines import preparing
+
+    monkeypatch.setattr(preparing, "source_hashes", lambda path: {path.name: "00" * 32})
+    with pytest.raises(EngineBuildError, match="changed while it was read; build again"):
+        build(request_of())
+
+
+def test_a_build_that_lacks_memory_leaves_no_trace(
+    request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*sizes: int, **more: int) -> None:
+        raise EngineBuildError("the build needs about 2 GB of memory")
+
+    monkeypatch.setattr("halfsecond_export.engines.building.check_memory", lacking)
+    with pytest.raises(EngineBuildError, match="about 2 GB of memory"):
+        build(request_of())
+    assert [path.name for path in request_of().folder.iterdir()] == [".net-fp16-tensorrt_rtx.lock"]

@@ -16,8 +16,9 @@ from halfsecond.errors import NoGpuError, UnsupportedModelError
 from halfsecond.gpu import Gpu
 from halfsecond_bench.wav2lip_file import write_wav2lip
 from halfsecond_bench.wav2lip_int8 import write_int8
-from halfsecond_export.engines.building import BuildRequest, BuildResult, build_engine
+from halfsecond_export.engines.building import BuildResult, build_engine
 from halfsecond_export.engines.job import Step
+from halfsecond_export.engines.planning import BuildRequest
 
 trt: Any = pytest.importorskip(
     "tensorrt_rtx", reason="needs tensorrt_rtx: pip install 'halfsecond[rtx]'"

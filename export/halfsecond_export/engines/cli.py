@@ -20,10 +20,11 @@ from halfsecond.engine_library import EngineLibrary
 from halfsecond.errors import ConfigError
 from halfsecond.store.shelf import default_home
 from halfsecond_export.engines.adapters import parse_capability
-from halfsecond_export.engines.building import BuildRequest, build_engine
+from halfsecond_export.engines.building import build_engine
 from halfsecond_export.engines.conditions import Condition, engine_condition, engine_conditions
 from halfsecond_export.engines.job import Step
 from halfsecond_export.engines.network import format_profile, parse_profile
+from halfsecond_export.engines.planning import BuildRequest
 
 app = typer.Typer(
     no_args_is_help=True, help="Build TensorRT engines, list them, and see whether they fit here."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,7 +48,7 @@ def compile_engine(job: BuildJob, library: Any, report: Report) -> Built:
     _write(Path(job.plan), plan)
     return Built(
         build_s=build_s,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=_peak_memory_bytes(),
         layers=network.num_layers,
         inputs=_tensors(library, network.num_inputs, network.get_input),
         outputs=_tensors(library, network.num_outputs, network.get_output),
@@ -141,6 +140,14 @@ def _refused(job: BuildJob, log: LibraryLog) -> str:
 
 def _why(what: str, log: LibraryLog) -> str:
     return f"{what}: {'; '.join(log.take()) or 'it does not say why'}"
+
+
+def _peak_memory_bytes() -> int:
+    """Of this process. What getrusage says begins with the memory of the process that forked it."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _write(path: Path, plan: Any) -> None:

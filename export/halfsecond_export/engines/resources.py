@@ -9,11 +9,11 @@ from halfsecond.errors import EngineBuildError
 
 MEMINFO = Path("/proc/meminfo")
 
-# Peak of the building process with tensorrt_rtx 1.7.1 on x86-64: 116 MB and 3.6 times the network
-# for Wav2Lip (145 MB: 638 MB). With a margin for other networks; too little and a build is killed
-# half-way, too much and a small board is refused what it could do.
-_BASE_BYTES = 300_000_000
-_MEMORY_PER_NETWORK_BYTE = 5
+# Peak of the command on x86-64, which is above that of the process that builds: 1.4 GB for Wav2Lip
+# (145 MB), 0.6 GB for a Piper voice (63 MB), 0.5 GB for hibari (8 MB, quantised). Too little and a
+# build is killed half-way, too much and a small board is refused what it could do.
+_BASE_BYTES = 500_000_000
+_MEMORY_PER_NETWORK_BYTE = 10
 
 # A rewritten network and the engine, of which none was larger than its network and 15 %.
 _DISK_PER_NETWORK_BYTE = 2.5
