@@ -378,8 +378,20 @@ def test_too_little_disk_is_told_before_the_build(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_gives_shapes_for_all_that_it_cuts_at(name: str) -> None:
     recipe = RECIPES[name]
-    assert recipe.profiles
+    assert recipe.profiles or recipe.sizes
     assert set(recipe.cut_inputs) <= set(recipe.profiles)
+
+
+def test_shapes_may_be_given_by_the_names_of_sizes() -> None:
+    inputs = (
+        Tensor(name="past", dtype="float32", shape=(1, 8, "past", 64)),
+        Tensor(name="fixed", dtype="float32", shape=(1, 8)),
+    )
+    found = chosen_profiles(inputs, {}, sizes={"past": (0, 32, 447)})
+    expected = Profile(smallest=(1, 8, 0, 64), typical=(1, 8, 32, 64), largest=(1, 8, 447, 64))
+    assert found == {"past": expected}
+    with pytest.raises(ConfigError, match="past is 1x8xpastx64"):
+        chosen_profiles(inputs, {}, sizes={"f": (1, 2, 3)})
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(request_of: RequestOf) -> None:

@@ -122,7 +122,7 @@ def test_an_engine_that_missed_its_tolerance_ends_with_1(
         (["--precision", "fp8"], "expected one of fp32, fp16, int8, int8_fp16"),
         (["--name", "../lips"], "expected a plain name"),
         (["--sm", "ada"], "no compute capability"),
-        (["--recipe", "lips"], "there are wav2lip, piper-back, hibari-back"),
+        (["--recipe", "lips"], "there are wav2lip, whisper-encoder, "),
         (["--cut-inputs", "hiden"], "spelt alike: hidden"),
     ],
 )

@@ -57,7 +57,7 @@ def build(
     ] = None,
     recipe: Annotated[
         str,
-        typer.Option(help="Cut and shapes of a known network: wav2lip, piper-back, hibari-back."),
+        typer.Option(help="Cut and shapes of a known network: wav2lip, whisper-encoder ..."),
     ] = "",
     profile: Annotated[
         list[str] | None,

@@ -30,7 +30,7 @@ _AT_LEAST_DB: Mapping[Precision, float] = {"fp32": 60.0, "fp16": 25.0, "int8": 1
 def random_feeds(
     inputs: Sequence[Tensor], profiles: Mapping[str, Profile], masks: Collection[str] = ()
 ) -> Arrays:
-    """Random numbers from -1 to 1, and ones for integers and for `masks`, in typical shapes."""
+    """Random numbers from -1 to 1, ones for `masks`, zeros for integers, in typical shapes."""
     rng = np.random.default_rng(0)
     feeds: Arrays = {}
     for tensor in inputs:
@@ -39,7 +39,7 @@ def random_feeds(
         if np.issubdtype(np.dtype(tensor.dtype), np.floating) and tensor.name not in masks:
             feeds[tensor.name] = rng.uniform(-1, 1, size=shape).astype(tensor.dtype)
         else:
-            feeds[tensor.name] = np.ones(shape, tensor.dtype)
+            feeds[tensor.name] = np.full(shape, tensor.name in masks, tensor.dtype)
     return feeds
 
 

@@ -117,11 +117,14 @@ def network_inputs(model: Any) -> tuple[Tensor, ...]:
 
 
 def chosen_profiles(
-    inputs: Sequence[Tensor], *sources: Mapping[str, Profile]
+    inputs: Sequence[Tensor],
+    *sources: Mapping[str, Profile],
+    sizes: Mapping[str, tuple[int, int, int]] | None = None,
 ) -> dict[str, Profile]:
     """The shapes to build for, for every input with a size that varies.
 
     sources: shapes by input; an earlier one goes before a later one.
+    sizes: smallest, typical and largest by the name of a size, for inputs without a shape.
 
     Raises ConfigError for an input without, one that does not fit, or one that is not there.
     """
@@ -132,17 +135,28 @@ def chosen_profiles(
     chosen = {}
     for tensor in inputs:
         found = next((given[tensor.name] for given in sources if tensor.name in given), None)
-        if all(isinstance(size, int) for size in tensor.shape) and found is None:
+        varying = [size for size in tensor.shape if isinstance(size, str)]
+        if found is None and not varying:
             continue
+        if found is None and sizes and set(varying) <= set(sizes):
+            found = _sized(tensor, sizes)
         if found is None:
-            sizes = "x".join(str(size) for size in tensor.shape)
+            found_shape = "x".join(str(size) for size in tensor.shape)
             raise ConfigError(
-                f"{tensor.name} is {sizes}: say the smallest, typical and largest shape, as in "
+                f"{tensor.name} is {found_shape}: say the smallest, typical and largest shape, as in "
                 f"--profile {tensor.name}={_example(tensor)}"
             )
         _check_profile(tensor, found)
         chosen[tensor.name] = found
     return chosen
+
+
+def _sized(tensor: Tensor, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:
+    smallest, typical, largest = (
+        tuple(sizes[size][which] if isinstance(size, str) else size for size in tensor.shape)
+        for which in range(3)
+    )
+    return Profile(smallest=smallest, typical=typical, largest=largest)
 
 
 def parse_profile(text: str) -> tuple[str, Profile]:

@@ -89,6 +89,7 @@ def plan(
             request.profiles,
             exported.profiles if exported else {},
             recipe.profiles,
+            sizes=recipe.sizes,
         ),
         compute_capabilities=targets.compute_capabilities,
         device=targets.device,

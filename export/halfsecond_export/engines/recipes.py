@@ -1,8 +1,6 @@
 """What is known of the networks that halfsecond runs: where to cut them, and for which shapes.
 
-A manifest beside the network goes before a recipe, and options before both. Networks that
-`halfsecond export` writes (Whisper's pair among them) bring their shapes in their manifest and need
-none here.
+A manifest beside the network goes before a recipe, and options before both.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from halfsecond.errors import ConfigError
 class Recipe:
     """One network. cut_inputs, cut_outputs: names of tensors; empty for the network's own.
 
+    sizes: smallest, typical and largest of sizes that vary, by their names.
     masks: inputs that are 1 wherever something is; noise there is nothing that the network knows.
     """
 
@@ -24,6 +23,7 @@ class Recipe:
     cut_inputs: tuple[str, ...] = ()
     cut_outputs: tuple[str, ...] = ()
     profiles: dict[str, Profile] = field(default_factory=dict[str, Profile])
+    sizes: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
     masks: tuple[str, ...] = ()
 
 
@@ -40,6 +40,11 @@ _PIPER_FRAMES = (16, 300, 2000)
 # Frames of 12.5 ms: 0.2 s, 3.5 s and 25 s.
 _HIBARI_FRAMES = (16, 280, 2000)
 
+# A hundredth of a second is a frame of the mel; the encoder halves them. 1 s, 6 s and 30 s.
+_MEL_FRAMES, _HEARD_FRAMES = (100, 600, 3000), (50, 300, 1500)
+# Tokens that are there already (Whisper ends at 448), new ones, and those that want logits.
+_PAST, _NEW, _ROWS = (0, 32, 447), (1, 1, 8), (1, 1, 8)
+
 RECIPES: dict[str, Recipe] = {
     "wav2lip": Recipe(
         about="Wav2Lip's generator, whole",
@@ -47,6 +52,14 @@ RECIPES: dict[str, Recipe] = {
             "audio_sequences": _growing(0, 1, 80, 16, axis=0, sizes=_LIP_FRAMES),
             "face_sequences": _growing(0, 6, 96, 96, axis=0, sizes=_LIP_FRAMES),
         },
+    ),
+    "whisper-encoder": Recipe(
+        about="encoder of the portable Whisper pair, with the cross-attention's keys and values",
+        sizes={"t": _MEL_FRAMES},
+    ),
+    "whisper-decoder": Recipe(
+        about="decoder of the portable Whisper pair, with its past",
+        sizes={"f": _HEARD_FRAMES, "n": _NEW, "r": _ROWS, "past": _PAST},
     ),
     "piper-back": Recipe(
         about="flow and decoder of a Piper voice; the front, with NonZero, stays on ONNX Runtime",
