@@ -111,8 +111,10 @@ def build(
     passes = result.artifact.details.get("passes")
     if passes:
         console.print(f"rewritten for TensorRT: {passes}", markup=False)
-    for check in result.artifact.checks:
-        console.print(f"{check.what}: {check.value:.0f}{check.unit}", markup=False)
+    if checks := result.artifact.checks:
+        worst = min(checks, key=lambda check: check.value)
+        among = f", the worst of {len(checks)}" if len(checks) > 1 else ""
+        console.print(f"{worst.what}: {worst.value:.0f}{worst.unit}{among}", markup=False)
     console.print(_table([condition]))
     if condition.detail:
         console.print(f"{_coloured(condition.state)}: {escape(condition.detail)}")

@@ -143,8 +143,8 @@ def chosen_profiles(
         if found is None:
             found_shape = "x".join(str(size) for size in tensor.shape)
             raise ConfigError(
-                f"{tensor.name} is {found_shape}: say the smallest, typical and largest shape, as in "
-                f"--profile {tensor.name}={_example(tensor)}"
+                f"{tensor.name} is {found_shape}: say the smallest, typical and largest shape, as "
+                f"in --profile {tensor.name}={_example(tensor)}"
             )
         _check_profile(tensor, found)
         chosen[tensor.name] = found
