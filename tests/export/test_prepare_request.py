@@ -145,6 +145,7 @@ def test_the_catalog_finds_every_preparer_by_name() -> None:
         "tflite-to-onnx",
         "gguf-to-ctranslate2",
         "gguf-to-onnx",
+        "ctranslate2-whisper-to-onnx",
         "add-onnx-output",
     }
 
