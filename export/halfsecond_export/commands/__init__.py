@@ -1,0 +1,1 @@
+"""The commands of `halfsecond export`, a file each."""

@@ -1,0 +1,180 @@
+"""The generator in fp16, in INT8, and in INT8 with the layers that suffer most in fp16."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+from numpy.typing import NDArray
+
+from halfsecond_export.wav2lip.footage import Windows
+from halfsecond_export.wav2lip.graph import FACE, SOUND
+from halfsecond_export.wav2lip.inference import outputs
+from halfsecond_export.wav2lip.network import Generator
+
+CALIBRATION_BATCH_FRAMES = 4
+KEPT_SHARE = 0.5
+"""The mixed file keeps the fewest layers that make up this part of the quantisation's error."""
+
+
+def write_fp16(source: Path, target: Path) -> None:
+    """The fp32 file at `source` in fp16; inputs and output stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnx.save(convert_float_to_float16(onnx.load(str(source)), keep_io_types=True), str(target))
+
+
+def write_int8(
+    source: Path, target: Path, windows: Windows, face: NDArray[np.float32]
+) -> None:
+    """The fp32 file at `source` in static INT8 QDQ for ONNX Runtime's CPU kernels.
+
+    Weights are int8 per channel, activations uint8 (int8 ones are several times slower than fp32
+    on x86 with VNNI), inputs and output stay float32.
+
+    source: with interleaved convolutions, as there is no INT8 kernel for transposed ones.
+    windows, face: real inputs; the ranges of all activations are theirs.
+    """
+    from onnxruntime.quantization import QuantType
+
+    _quantise(source, target, _Reader(windows, face), activation_type=QuantType.QUInt8)
+
+
+def write_mixed(
+    source: Path,
+    target: Path,
+    windows: Windows,
+    face: NDArray[np.float32],
+    *,
+    kept: Sequence[str],
+) -> None:
+    """The fp32 file at `source` with INT8 convolutions, but for `kept`, and the rest in fp16.
+
+    Made for TensorRT: activations are symmetric int8, biases are not quantised, scales are fp16,
+    and only convolutions are in INT8.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    _quantise(
+        source,
+        target,
+        _Reader(windows, face),
+        activation_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv"],
+        nodes_to_exclude=list(kept),
+        extra_options={"ActivationSymmetric": True, "QuantizeBias": False},
+    )
+    model = convert_float_to_float16(onnx.load(str(target)), keep_io_types=True)
+    onnx.save(model, str(target))
+
+
+def _quantise(source: Path, target: Path, reader: _Reader, **options: Any) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    with _quiet():
+        quantize_static(
+            source,
+            target,
+            reader,
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            **options,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantiser's advice, which it gives to the root logger."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class _Reader:
+    """Real inputs in small batches, as the quantiser asks for them."""
+
+    def __init__(self, windows: Windows, face: NDArray[np.float32]) -> None:
+        self._face = face
+        self._batches = iter(
+            windows[at : at + CALIBRATION_BATCH_FRAMES]
+            for at in range(0, len(windows), CALIBRATION_BATCH_FRAMES)
+        )
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next batch by the names of the inputs; None after the last."""
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        return {SOUND: batch, FACE: np.repeat(self._face[np.newaxis], len(batch), axis=0)}
+
+
+def sensitivities(
+    network: Generator,
+    windows: Windows,
+    face: NDArray[np.float32],
+    *,
+    progress: Callable[[float], None] = lambda _done: None,
+) -> dict[str, float]:
+    """By layer: the relative error of the pictures when only this layer is in INT8."""
+    exact = outputs(network, windows, face)
+    size = float(np.linalg.norm(exact))
+    found: dict[str, float] = {}
+    names = [name for name, _ in network.layout.layers()]
+    for at, name in enumerate(names):
+        with _in_int8(network, name):
+            error = outputs(network, windows, face) - exact
+        found[name] = float(np.linalg.norm(error)) / size
+        progress((at + 1) / len(names))
+    return found
+
+
+@contextmanager
+def _in_int8(network: Generator, name: str) -> Iterator[None]:
+    """One convolution with the weights and inputs that INT8 leaves of them.
+
+    Normalisation comes after it and scales whole channels, as the weights' steps do: folded or
+    not, the weights lose the same.
+    """
+    module = network.get_submodule(name)
+    convolution = module.conv_block[0] if hasattr(module, "conv_block") else module
+    weight = convolution.weight.data
+    channel = 1 if isinstance(convolution, torch.nn.ConvTranspose2d) else 0
+    others = [axis for axis in range(weight.dim()) if axis != channel]
+    scale = weight.abs().amax(others, keepdim=True).clamp(min=1e-12) / 127.0
+
+    def rounded(_module: Any, inputs: tuple[Any]) -> Any:
+        low, high = (float(end) for end in torch.aminmax(inputs[0]))
+        step = max(max(high, 0.0) - min(low, 0.0), 1e-12) / 255.0
+        return (torch.round(inputs[0] / step) * step,)
+
+    hook = convolution.register_forward_pre_hook(rounded)
+    convolution.weight.data = torch.round(weight / scale) * scale
+    try:
+        yield
+    finally:
+        convolution.weight.data = weight
+        hook.remove()
+
+
+def layers_to_keep(errors: Mapping[str, float], *, share: float = KEPT_SHARE) -> list[str]:
+    """The fewest layers whose squared errors are at least `share` of all, worst first."""
+    total = sum(error**2 for error in errors.values())
+    kept: list[str] = []
+    covered = 0.0
+    for name in sorted(errors, key=lambda name: -errors[name]):
+        if covered >= share * total:
+            break
+        kept.append(name)
+        covered += errors[name] ** 2
+    return kept
