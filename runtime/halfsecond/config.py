@@ -248,7 +248,7 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     driver: Literal["mesh", "wav2lip"] = "mesh"
     """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint."""
     wav2lip: str = ""
-    """ONNX file of a Wav2Lip generator, for `driver = "wav2lip"`."""
+    """ONNX file of a Wav2Lip generator, or a directory that `halfsecond export wav2lip` wrote."""
     model: str = "face"
     """Catalog name of the face detector and landmarks."""
     width: int = 512

@@ -8,12 +8,13 @@ from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
+from halfsecond.models.lipsync.wav2lip_network import generator_file
 from halfsecond.stages.engines import STAGES, open_store
 from halfsecond.stages.openers import open_persona
 
 
 def check_usable(config: Config) -> None:
-    """Raises ConfigError for the first thing that a server would refuse."""
+    """Raises ConfigError, or ModelError, for the first thing that a server would refuse."""
     _check_addresses(config)
     _check_models(config)
     _check_llm(config)
@@ -60,7 +61,7 @@ def _check_face(config: Config) -> None:
     if face.driver == "wav2lip":
         if not face.wav2lip:
             raise ConfigError('face.driver = "wav2lip" needs face.wav2lip, an ONNX file')
-        files["face.wav2lip"] = face.wav2lip
+        files["face.wav2lip"] = str(generator_file(Path(face.wav2lip)))
     for key, path in files.items():
         if path and not Path(path).is_file():
             raise ConfigError(f"{key} is {path}, and there is no such file")

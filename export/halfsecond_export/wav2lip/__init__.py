@@ -1,1 +1,1 @@
-"""Wav2Lip checkpoints as artifacts, with what they lose on the way; and a small one to try it on."""
+"""Wav2Lip checkpoints as artifacts, and what they lose on the way; a small one to try it on."""

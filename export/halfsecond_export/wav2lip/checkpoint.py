@@ -43,9 +43,10 @@ def load_generator(path: Path) -> Generator:
             f"{path} has numbers that are not finite in {broken[0]} and {len(broken) - 1} other "
             "tensors; copy it again, or take an earlier checkpoint"
         )
-    network = Generator(layout)
+    network: Generator = Generator(layout)
     network.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def _load(path: Path) -> Any:

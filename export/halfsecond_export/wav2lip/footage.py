@@ -1,4 +1,4 @@
-"""Real inputs: a portrait as the driver prepares it, and recorded speech as its network hears it."""
+"""Real inputs: a portrait as the driver prepares it, recorded speech as its network hears it."""
 
 from __future__ import annotations
 
@@ -115,6 +115,12 @@ def _face_files(folder: Path) -> tuple[Path, Path]:
     return folder / "face_detector.onnx", folder / "face_landmarks.onnx"
 
 
+def pictures(bgr: NDArray[np.float32]) -> Patches:
+    """Outputs as the runtime shows them: rounded, RGB, channels last."""
+    rgb = bgr[:, ::-1].transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))
+
+
 def default_speech() -> Path:
     """The clips of the checkout that this package is part of."""
     return Path(__file__).resolve().parents[3] / "tests" / "clips"
@@ -128,9 +134,7 @@ def load_speech(source: Path) -> list[Clip]:
         AudioError: one cannot be read.
     """
     files = [source] if source.is_file() else sorted(source.glob("*"))
-    clips = [
-        Clip(path.name, audio.load(path).samples) for path in files if path.suffix in _KINDS
-    ]
+    clips = [Clip(path.name, audio.load(path).samples) for path in files if path.suffix in _KINDS]
     if not clips:
         raise ConfigError(
             f"there is no recording ({', '.join(_KINDS)}) at {source}; give speech with --speech"

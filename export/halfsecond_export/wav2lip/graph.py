@@ -107,9 +107,7 @@ class _Graph:
         last = self.activation(name, layer, last)
         return last, _side_after(layer, side_px)
 
-    def folded(
-        self, name: str, layer: Layer
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def folded(self, name: str, layer: Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Kernel and bias with the normalisation of inference in them."""
         if not layer.has_norm:
             return self.source[f"{name}.weight"], self.source[f"{name}.bias"]
@@ -144,7 +142,11 @@ class _Graph:
         if layer.is_transposed and not self.is_interleaved:
             kind = "ConvTranspose"
             attributes["output_padding"] = [layer.output_padding] * 2
-        inputs = [source, self.constant(f"{name}.weight", kernel), self.constant(f"{name}.bias", bias)]
+        inputs = [
+            source,
+            self.constant(f"{name}.weight", kernel),
+            self.constant(f"{name}.bias", bias),
+        ]
         return self.node(kind, inputs, name, pads=[padding] * 4, **attributes)
 
     def activation(self, name: str, layer: Layer, source: str) -> str:
@@ -152,9 +154,7 @@ class _Graph:
             return source
         if not self.layout.has_prelu:
             return self.node("Relu", [source], f"{name}.relu")
-        slope = self.constant(
-            f"{name}.slope", self.source[f"{name}.act.weight"].reshape(1, 1, 1)
-        )
+        slope = self.constant(f"{name}.slope", self.source[f"{name}.act.weight"].reshape(1, 1, 1))
         return self.node("PRelu", [source, slope], f"{name}.prelu")
 
     def interleaved(
@@ -188,9 +188,10 @@ class _Graph:
         side = _side_after(layer, side_px)
         if side < doubled:
             # Without output padding the last row and column are not there.
-            ends = [self.integers(f"{name}.{part}", v) for part, v in (
-                ("from", [0, 0]), ("to", [side, side]), ("axes", [2, 3])
-            )]
+            ends = [
+                self.integers(f"{name}.{part}", v)
+                for part, v in (("from", [0, 0]), ("to", [side, side]), ("axes", [2, 3]))
+            ]
             last = self.node("Slice", [last, *ends], f"{name}.cropped")
         return last, side
 

@@ -6,15 +6,13 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from numpy.typing import NDArray
 
-from halfsecond_export.wav2lip.footage import Patches, Windows
+from halfsecond_export.wav2lip.footage import Patches, Windows, pictures
 from halfsecond_export.wav2lip.network import Generator
 
 _BATCH_FRAMES = 8
 
 
-def outputs(
-    network: Generator, windows: Windows, face: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def outputs(network: Generator, windows: Windows, face: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, 3, S, S), 0 to 1, BGR: the network's own output for each window."""
     drawn: list[NDArray[np.float32]] = []
     with torch.no_grad():
@@ -28,9 +26,3 @@ def outputs(
 def draw(network: Generator, windows: Windows, face: NDArray[np.float32]) -> Patches:
     """(n, S, S, 3) RGB pictures."""
     return pictures(outputs(network, windows, face))
-
-
-def pictures(bgr: NDArray[np.float32]) -> Patches:
-    """Outputs as the runtime shows them: rounded, RGB, channels last."""
-    rgb = bgr[:, ::-1].transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))

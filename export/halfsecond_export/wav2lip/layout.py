@@ -114,9 +114,7 @@ def _down(inputs: int, outputs: int, residuals: int) -> tuple[Layer, ...]:
 def _up(
     inputs: int, outputs: int, residuals: int = 2, *, output_padding: int = 1
 ) -> tuple[Layer, ...]:
-    up = Layer(
-        inputs, outputs, stride=(2, 2), is_transposed=True, output_padding=output_padding
-    )
+    up = Layer(inputs, outputs, stride=(2, 2), is_transposed=True, output_padding=output_padding)
     return (up, *_same(outputs, residuals))
 
 

@@ -1,4 +1,4 @@
-"""The generator in torch: trained, loaded from checkpoints, and what ONNX files are compared with."""
+"""The generator in torch: what is trained, loaded, and compared with ONNX files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Generator(nn.Module):  # type: ignore[misc]
         self.layout = layout
 
         def block(layers: tuple[Layer, ...]) -> Any:
-            return nn.Sequential(*(_ConvLayer(l, has_prelu=layout.has_prelu) for l in layers))
+            return nn.Sequential(*(_ConvLayer(one, has_prelu=layout.has_prelu) for one in layers))
 
         self.face_encoder_blocks = nn.ModuleList([block(b) for b in layout.face_encoder])
         self.audio_encoder = block(layout.audio_encoder)

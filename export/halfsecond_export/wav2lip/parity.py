@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.lipsync.wav2lip import MOUTH_REGION
-from halfsecond_export.wav2lip.footage import Patches
+from halfsecond.models.sessions import open_session
+from halfsecond_export.wav2lip.footage import Patches, Sitter, Windows, pictures
+from halfsecond_export.wav2lip.graph import FACE, SOUND
+
+_BATCH_FRAMES = 5
+"""As the driver runs it."""
 
 LEAST_MOTION = 0.002
-"""Standard deviation of the aperture, in eye distances, below which a mouth does not move: landmarks
-alone jitter by about this much."""
+"""Standard deviation of the aperture, in eye distances, below which a mouth does not move."""
+LEAST_FRAMES = 10
+"""Fewer that show a mouth are no motion to compare."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +37,52 @@ class Likeness:
     """Pearson's r of the mouth's aperture over time; NaN where the source's mouth does not move."""
 
 
-def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    """Pearson's r of two apertures over time, where both were seen.
+class Judge:
+    """Frames that the source drew, to compare files with."""
 
-    NaN where the first does not move, or too little was seen; 0 where only the second is still.
+    def __init__(self, sitter: Sitter, windows: Windows, drawn: NDArray[np.float32]) -> None:
+        """drawn: (n, 3, S, S), the source's outputs for the windows."""
+        self._sitter = sitter
+        self._windows = windows
+        self._drawn = drawn
+        self._pictures = pictures(drawn)
+        self._apertures = sitter.apertures(self._pictures)
+
+    def compare(self, path: Path) -> Likeness:
+        """How near the ONNX file at `path` comes, on ONNX Runtime's CPU kernels."""
+        drawn = self._run(path)
+        found = pictures(drawn)
+        error = drawn - self._drawn
+        return Likeness(
+            len(drawn),
+            float(np.abs(error).max()),
+            float(np.linalg.norm(error) / np.linalg.norm(self._drawn)),
+            mouth_ssim(self._pictures, found),
+            correlation(self._apertures, self._sitter.apertures(found)),
+        )
+
+    def _run(self, path: Path) -> NDArray[np.float32]:
+        session, face = open_session(path), self._sitter.face
+        drawn: list[NDArray[np.float32]] = []
+        for at in range(0, len(self._windows), _BATCH_FRAMES):
+            part = self._windows[at : at + _BATCH_FRAMES]
+            faces = np.repeat(face[np.newaxis], len(part), axis=0)
+            drawn.append(session.run(None, {SOUND: part, FACE: faces})[0])
+        return np.concatenate(drawn)
+
+
+def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Pearson's r of a mouth's aperture with that of its source (left), where both were seen.
+
+    NaN where the source's mouth does not move or is not seen; 0 where only the other's is not.
     """
+    if np.isfinite(left).sum() < LEAST_FRAMES or np.nanstd(left) < LEAST_MOTION:
+        return float("nan")
     seen = np.isfinite(left) & np.isfinite(right)
-    if seen.sum() < 10:
-        return float("nan")
     a, b = left[seen].astype(np.float64), right[seen].astype(np.float64)
-    if a.std() < LEAST_MOTION:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1]) if b.std() > 0.0 else 0.0
+    if len(a) < LEAST_FRAMES or not a.std() or not b.std():
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def mouth_ssim(left: Patches, right: Patches) -> float:

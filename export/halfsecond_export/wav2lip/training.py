@@ -32,8 +32,8 @@ LIGHT_SPREAD = 0.2
 """Each colour of a face is darker by up to this part."""
 MOST_SHIFT_PX = 1
 SETTLING_PART = 0.4
-"""The last part of the time, in which the normalisation's statistics stay as they are: what is drawn
-with them later is what was learned."""
+"""The last part of the time, in which the normalisation's statistics stay as they are, so that what
+is learned is what is drawn with them later."""
 
 Progress = Callable[[float, str], None]
 """Hears the part that is done, 0 to 1, and what to say about it."""

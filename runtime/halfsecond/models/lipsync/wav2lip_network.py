@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond.artifact import verified_artifact
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.mel import MEL_BANDS, WINDOW_STEPS
 from halfsecond.models.lipsync.patch_memory import PatchMemory
@@ -19,6 +20,8 @@ EXPECTED = (
     f"inputs (N, 1, {MEL_BANDS}, {WINDOW_STEPS}) for the sound and (N, 6, S, S) for the face, "
     "and one output (N, 3, S, S); 96 is S of the published network"
 )
+ARTIFACT_KIND = "wav2lip"
+"""What the manifests of exported generators say that they are."""
 _NUMBER_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -36,10 +39,13 @@ class Wav2LipNetwork:
     Inputs are known by their shapes, not by their names, so any exporter's file will do; float16
     inputs and a fixed batch are served too (a fixed batch is filled up).
 
+    `path` is an ONNX file, or the directory of an artifact that `halfsecond export wav2lip` wrote.
+
     Raises:
         ModelMissingError: there is no file at `path`.
-        ModelCorruptError: ONNX Runtime cannot read it.
-        UnsupportedModelError: its shapes are not those of `EXPECTED`, or running it fails.
+        ModelCorruptError: ONNX Runtime cannot read it, or the artifact's files were changed.
+        UnsupportedModelError: its shapes are not those of `EXPECTED`, running it fails, or the
+            artifact was rejected when it was made.
     """
 
     def __init__(
@@ -53,7 +59,7 @@ class Wav2LipNetwork:
         """memory: of what was drawn before; None draws everything anew."""
         self._path = path
         self._memory = memory or PatchMemory(frames=0)
-        self._session = _open_own(path, threads, providers)
+        self._session = _open_own(generator_file(path), threads, providers)
         inputs = [
             _Input(i.name, tuple(i.shape), _NUMBER_TYPES.get(i.type))
             for i in self._session.get_inputs()
@@ -141,6 +147,25 @@ class Wav2LipNetwork:
             f"{self._path} is not a Wav2Lip generator: it has {found}; expected {EXPECTED}. "
             "Export the generator (not the discriminator or SyncNet) with fixed picture sizes"
         )
+
+
+def generator_file(path: Path) -> Path:
+    """The ONNX file of a generator: `path` itself, or the one of the artifact in that directory.
+
+    Raises:
+        ModelMissingError, ModelCorruptError, UnsupportedModelError: as `verified_artifact`, or
+            what is there is no Wav2Lip generator for ONNX Runtime.
+    """
+    if not path.is_dir():
+        return path
+    artifact = verified_artifact(path)
+    files = [name for name in artifact.files if name.endswith(".onnx")]
+    if (artifact.kind, artifact.runtime, len(files)) != (ARTIFACT_KIND, "onnxruntime", 1):
+        raise UnsupportedModelError(
+            f"{path} holds {artifact.kind} for {artifact.runtime}; expected {ARTIFACT_KIND} for "
+            "onnxruntime, as `halfsecond export wav2lip` writes it"
+        )
+    return path / files[0]
 
 
 def _open_own(path: Path, threads: int, providers: Sequence[str]) -> Session:

@@ -1,0 +1,12 @@
+"""`halfsecond export`: weights to artifacts. A command is a file in `commands/`, a line here."""
+
+from __future__ import annotations
+
+import typer
+
+from halfsecond_export.commands.wav2lip import wav2lip
+from halfsecond_export.commands.wav2lip_train import wav2lip_train
+
+app = typer.Typer(no_args_is_help=True, help="Turn source weights into artifacts for this machine.")
+app.command("wav2lip")(wav2lip)
+app.command("wav2lip-train")(wav2lip_train)

@@ -1,0 +1,62 @@
+"""What the export commands share: where models are, progress, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from halfsecond.errors import ConfigError, HalfsecondError, ModelError
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Where models are kept; by default HALFSECOND_HOME or as installed."
+    ),
+]
+
+
+@contextmanager
+def extra_packages(command: str) -> Iterator[None]:
+    """Turns a package that is not installed into an error that says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"`halfsecond export {command}` needs {error.name}, which is not installed; "
+            "pip install 'halfsecond[export]' brings it"
+        ) from error
+
+
+@contextmanager
+def written_to(out: Path) -> Iterator[None]:
+    """Turns a full disk or a folder that cannot be written to into an error that says so."""
+    try:
+        yield
+    except HalfsecondError:
+        raise
+    except OSError as error:
+        raise ModelError(
+            f"{out} could not be written: {error}; what was there before is as it was. Make "
+            "room, or choose another place with --out"
+        ) from error
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[float, str], None]]:
+    """Gives what shows a part that is done, 0 to 1, and a text, on the console."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
