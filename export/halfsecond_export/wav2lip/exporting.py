@@ -40,8 +40,8 @@ from halfsecond_export.wav2lip.quantisation import (
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8_fp16")
 FILE_NAME = "wav2lip.onnx"
 CALIBRATION_FRAMES = 64
-JUDGED_FRAMES = 150
-"""Six seconds: enough syllables for a correlation, and half a minute of the full network."""
+JUDGED_FRAMES = 200
+"""Eight seconds: enough syllables for a correlation, and half a minute of the full network."""
 SENSITIVITY_FRAMES = 8
 CONTROL_LAYER = "face_decoder_blocks.4.0"
 """Its channels are moved by one in the negative control, which must fail."""
@@ -113,6 +113,8 @@ class _Exporter:
         self._source_sha256 = sha256_of(request.checkpoint)
         learned, judged = split(load_speech(request.speech))
         self._calibration = _spread(learned, CALIBRATION_FRAMES)
+        # The longest first: speech that goes on, where the rest may be coughs.
+        judged.sort(key=lambda clip: -clip.frames)
         windows = np.concatenate([clip.windows() for clip in judged])[: request.judged_frames]
         progress(0.02, f"drawing {len(windows)} frames with torch")
         layout = network.layout

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from halfsecond import audio
 from halfsecond.assets import asset
 from halfsecond.errors import ConfigError
-from halfsecond.models.face.aperture import ApertureMeter
+from halfsecond.models.face import points
+from halfsecond.models.face.aperture import mouth_aperture
 from halfsecond.models.face.finder import FaceFinder
+from halfsecond.models.face.landmarks import FaceLandmarker
 from halfsecond.models.face.portrait import load_portrait
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
@@ -30,6 +32,8 @@ from halfsecond.models.lipsync.wav2lip_network import face_input
 FPS = 25
 """What the published weights were trained at."""
 PORTRAIT = "astronaut.png"
+LEAST_CONFIDENCE = 0.5
+"""Of the landmarks that they are on a face."""
 _KINDS = (".flac", ".wav")
 
 Patches = NDArray[np.uint8]
@@ -91,17 +95,32 @@ class Sitter:
         x0, y0, x1, y1 = self.compositor.face_box
         return image[y0:y1, x0:x1]
 
-    def meter(self) -> ApertureMeter:
-        """An instrument that follows this face; one for each sequence of frames."""
-        return ApertureMeter(*_face_files(self.face_models))
-
     def apertures(self, patches: Patches) -> NDArray[np.float32]:
         """(n,) apertures of the mouth with each patch pasted into the portrait, in eye distances.
 
         NaN where the landmarks find no face.
         """
-        frames = (self.compositor.render_patch(patch, 0.0) for patch in patches)
-        return self.meter().measure_all(frames)
+        return np.array([self._aperture(patch) for patch in patches], np.float32)
+
+    def _aperture(self, patch: NDArray[np.uint8]) -> float:
+        """Landmarks from where the portrait has them: the head is still.
+
+        `ApertureMeter`, which starts from the frame before, turns a difference of one step of
+        brightness into another crop for all frames that follow.
+        """
+        image = self.compositor.render_patch(patch, 0.0)
+        found, confidence = self._landmarker.locate(image, self._start, runs=1)
+        return mouth_aperture(found) if confidence >= LEAST_CONFIDENCE else float("nan")
+
+    @cached_property
+    def _landmarker(self) -> FaceLandmarker:
+        return FaceLandmarker(_face_files(self.face_models)[1])
+
+    @cached_property
+    def _start(self) -> NDArray[np.float32]:
+        """The eyes, which turn the crop, then everything that it must show."""
+        flat = self.compositor.portrait.landmarks[:, :2]
+        return np.concatenate([flat[[points.LEFT_EYE_OUTER, points.RIGHT_EYE_OUTER]], flat])
 
     def speaking(self, clip: Clip) -> Iterator[NDArray[np.uint8]]:
         """The frames of the mesh driver that says a clip, head and eyes kept still."""
