@@ -87,7 +87,7 @@ def _encoded(request: Request, artifacts: dict[Precision, Artifact]) -> str:
 
 
 def _show(request: Request, artifacts: dict[Precision, Artifact]) -> None:
-    from halfsecond_export.wav2lip.exporting import reasons
+    from halfsecond_export.wav2lip.parity import reasons
 
     first = next(iter(artifacts.values()))
     title = f"{request.checkpoint.name}, width {first.details['width']}"

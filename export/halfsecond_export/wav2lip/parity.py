@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond.artifact import Artifact, Check, Precision
 from halfsecond.models.lipsync.wav2lip import MOUTH_REGION
 from halfsecond.models.sessions import open_session
 from halfsecond_export.wav2lip.footage import Patches, Sitter, Windows, pictures
@@ -35,6 +36,22 @@ class Likeness:
     """Structural similarity around the mouth, the mean over frames; 1 is the same."""
     aperture_correlation: float
     """Pearson's r of the mouth's aperture over time; NaN where the source's mouth does not move."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What an artifact must reach against torch."""
+
+    ssim: float
+    aperture_correlation: float
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(ssim=0.9995, aperture_correlation=0.99),
+    "fp16": Tolerance(ssim=0.995, aperture_correlation=0.99),
+    "int8": Tolerance(ssim=0.97, aperture_correlation=0.95),
+    "int8_fp16": Tolerance(ssim=0.97, aperture_correlation=0.95),
+}
 
 
 class Judge:
@@ -108,3 +125,43 @@ def _ssim(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     similarity = level * (2 * shared + c2) / (spread + c2)
     rows, columns = (slice(int(r.start * len(a)), int(r.stop * len(a))) for r in MOUTH_REGION)
     return float(similarity[rows, columns].mean())
+
+
+def checks(found: Likeness, control: Likeness, precision: Precision) -> tuple[Check, ...]:
+    """What was measured, and what the negative control must miss for it to mean anything."""
+    frames, tolerance = found.frames, TOLERANCES[precision]
+    return (
+        Check(what="largest error", value=found.max_error, n=frames),
+        Check(what="relative error", value=found.relative_error, n=frames),
+        Check(what="mouth SSIM", value=found.ssim, n=frames, at_least=tolerance.ssim),
+        Check(
+            what="aperture correlation",
+            value=found.aperture_correlation,
+            n=frames,
+            at_least=tolerance.aperture_correlation,
+        ),
+        Check(
+            what="mouth SSIM with channels moved",
+            value=control.ssim,
+            n=frames,
+            at_most=tolerance.ssim,
+        ),
+        Check(
+            what="aperture correlation with channels moved",
+            value=control.aperture_correlation,
+            n=frames,
+            at_most=tolerance.aperture_correlation,
+        ),
+    )
+
+
+def reasons(artifact: Artifact) -> list[str]:
+    """Why an artifact was rejected, one sentence for each tolerance that it misses."""
+    return [_reason(check) for check in artifact.missed]
+
+
+def _reason(check: Check) -> str:
+    if np.isnan(check.value):
+        return f"{check.what} cannot be measured: the mouth of the source does not move"
+    wanted = f"at least {check.at_least}" if check.at_most is None else f"at most {check.at_most}"
+    return f"{check.what} is {check.value:.4f}, expected {wanted}"

@@ -24,7 +24,7 @@ from halfsecond_export.wav2lip.network import Generator
 from halfsecond_export.wav2lip.parity import correlation
 
 BATCH_FRAMES = 8
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 8e-3
 """At the start; it falls to nothing along half a cosine, so that the statistics settle."""
 MOUTH_WEIGHT = 30.0
 """How much more an error counts around the mouth: the rest of the face hardly moves."""
