@@ -8,7 +8,7 @@ import pytest
 
 from halfsecond.config import load
 from halfsecond.config_check import check_usable
-from halfsecond.errors import ConfigError
+from halfsecond.errors import ConfigError, ModelMissingError
 
 
 def checked(folder: Path, text: str) -> None:
@@ -49,3 +49,9 @@ def test_a_config_that_can_be_served_is_not_refused(tmp_path: Path) -> None:
 def test_a_folder_is_no_config_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path)
+
+
+def test_a_directory_that_is_no_artifact_is_no_wav2lip(tmp_path: Path) -> None:
+    (tmp_path / "exported").mkdir()
+    with pytest.raises(ModelMissingError, match=r"no artifact in .*exported"):
+        checked(tmp_path, '[face]\ndriver = "wav2lip"\nwav2lip = "exported"\n')

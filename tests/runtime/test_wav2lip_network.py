@@ -9,9 +9,14 @@ import onnx
 import pytest
 from onnx import helper
 
+from halfsecond.artifact import Artifact, Check, describe_file, write_artifact
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.patch_memory import PatchMemory
-from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
+from halfsecond.models.lipsync.wav2lip_network import (
+    Wav2LipNetwork,
+    face_input,
+    generator_file,
+)
 from halfsecond_bench.wav2lip_file import random_inputs, write_echo, write_wav2lip
 
 
@@ -146,3 +151,54 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelMissingError, match=r"nothing\.onnx"):
         Wav2LipNetwork(tmp_path / "nothing.onnx")
+
+
+def artifact_of(directory: Path, **changes: Any) -> Path:
+    """An artifact's directory with the published layers in it."""
+    directory.mkdir()
+    write_wav2lip(directory / "wav2lip.onnx", width=0.0625)
+    fields: dict[str, Any] = {
+        "kind": "wav2lip",
+        "precision": "fp32",
+        "runtime": "onnxruntime",
+        "sources": {},
+        "files": {"wav2lip.onnx": describe_file(directory / "wav2lip.onnx")},
+        "libraries": {},
+        "rebuild": "halfsecond export wav2lip w.pth",
+    }
+    write_artifact(directory, Artifact(**fields | changes))
+    return directory
+
+
+def test_the_directory_of_an_artifact_is_taken_for_its_file(tmp_path: Path) -> None:
+    directory = artifact_of(tmp_path / "fp32")
+    assert generator_file(directory) == directory / "wav2lip.onnx"
+    assert Wav2LipNetwork(directory).patch_px == 96
+
+
+def test_an_artifact_that_was_changed_is_refused(tmp_path: Path) -> None:
+    directory = artifact_of(tmp_path / "fp32")
+    with (directory / "wav2lip.onnx").open("r+b") as file:
+        file.seek(2_000)
+        file.write(b"\x00\x01\x02")
+    with pytest.raises(ModelCorruptError, match=r"make it again: halfsecond export wav2lip w\.pth"):
+        Wav2LipNetwork(directory)
+
+
+def test_a_rejected_artifact_is_refused_with_the_reason(tmp_path: Path) -> None:
+    missed = Check(what="mouth SSIM", value=0.9, at_least=0.97)
+    directory = artifact_of(tmp_path / "int8", checks=(missed,))
+    with pytest.raises(UnsupportedModelError, match=r"was rejected: mouth SSIM 0\.9"):
+        Wav2LipNetwork(directory)
+
+
+@pytest.mark.parametrize("change", [{"kind": "whisper"}, {"runtime": "tensorrt"}])
+def test_an_artifact_of_something_else_is_refused(tmp_path: Path, change: Any) -> None:
+    directory = artifact_of(tmp_path / "other", **change)
+    with pytest.raises(UnsupportedModelError, match=f"holds .*{next(iter(change.values()))}"):
+        Wav2LipNetwork(directory)
+
+
+def test_a_directory_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissingError, match="no artifact in"):
+        Wav2LipNetwork(tmp_path)

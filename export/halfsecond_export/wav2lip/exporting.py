@@ -38,7 +38,7 @@ from halfsecond_export.wav2lip.quantisation import (
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8_fp16")
 FILE_NAME = "wav2lip.onnx"
-CALIBRATION_FRAMES = 64
+CALIBRATION_FRAMES = 128
 JUDGED_FRAMES = 200
 """Eight seconds: enough syllables for a correlation, and half a minute of the full network."""
 SENSITIVITY_FRAMES = 8

@@ -35,7 +35,9 @@ class Likeness:
     ssim: float
     """Structural similarity around the mouth, the mean over frames; 1 is the same."""
     aperture_correlation: float
-    """Pearson's r of the mouth's aperture over time; NaN where the source's mouth does not move."""
+    """Pearson's r of the mouth's aperture over time."""
+    source_motion: float
+    """Standard deviation of the aperture of the source's mouth, in eye distances."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Judge:
             float(np.linalg.norm(error) / np.linalg.norm(self._drawn)),
             mouth_ssim(self._pictures, found),
             correlation(self._apertures, self._sitter.apertures(found)),
+            motion(self._apertures),
         )
 
     def _run(self, path: Path) -> NDArray[np.float32]:
@@ -88,13 +91,17 @@ class Judge:
         return np.concatenate(drawn)
 
 
-def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    """Pearson's r of a mouth's aperture with that of its source (left), where both were seen.
+def motion(apertures: NDArray[np.float32]) -> float:
+    """Standard deviation of a mouth's aperture over time, in eye distances; 0 if it is not seen."""
+    seen = apertures[np.isfinite(apertures)]
+    return float(seen.std()) if len(seen) >= LEAST_FRAMES else 0.0
 
-    NaN where the source's mouth does not move or is not seen; 0 where only the other's is not.
+
+def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Pearson's r of the apertures of two mouths over time, where both are seen.
+
+    0 where one of them is still or not seen: it follows nothing, and nothing follows it.
     """
-    if np.isfinite(left).sum() < LEAST_FRAMES or np.nanstd(left) < LEAST_MOTION:
-        return float("nan")
     seen = np.isfinite(left) & np.isfinite(right)
     a, b = left[seen].astype(np.float64), right[seen].astype(np.float64)
     if len(a) < LEAST_FRAMES or not a.std() or not b.std():
@@ -128,7 +135,11 @@ def _ssim(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
 
 
 def checks(found: Likeness, control: Likeness, precision: Precision) -> tuple[Check, ...]:
-    """What was measured, and what the negative control must miss for it to mean anything."""
+    """What was measured, and what must hold for it to mean anything.
+
+    A mouth that does not move, as that of untrained weights, has no motion to keep; a negative
+    control that passes shows instruments that cannot see.
+    """
     frames, tolerance = found.frames, TOLERANCES[precision]
     return (
         Check(what="largest error", value=found.max_error, n=frames),
@@ -139,6 +150,12 @@ def checks(found: Likeness, control: Likeness, precision: Precision) -> tuple[Ch
             value=found.aperture_correlation,
             n=frames,
             at_least=tolerance.aperture_correlation,
+        ),
+        Check(
+            what="motion of the source's mouth",
+            value=found.source_motion,
+            n=frames,
+            at_least=LEAST_MOTION,
         ),
         Check(
             what="mouth SSIM with channels moved",
@@ -161,7 +178,5 @@ def reasons(artifact: Artifact) -> list[str]:
 
 
 def _reason(check: Check) -> str:
-    if np.isnan(check.value):
-        return f"{check.what} cannot be measured: the mouth of the source does not move"
     wanted = f"at least {check.at_least}" if check.at_most is None else f"at most {check.at_most}"
     return f"{check.what} is {check.value:.4f}, expected {wanted}"
