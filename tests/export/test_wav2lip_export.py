@@ -162,7 +162,7 @@ def test_weights_that_move_no_mouth_are_written_as_rejected(
     artifact = export(request)["fp32"]
     assert "motion of the source's mouth is 0.0" in " ".join(reasons(artifact))
     assert read_artifact(tmp_path / "out" / "fp32").is_rejected
-    with pytest.raises(UnsupportedModelError, match="was rejected: .*motion of the source"):
+    with pytest.raises(UnsupportedModelError, match=r"was rejected: .*motion of the source"):
         Wav2LipNetwork(tmp_path / "out" / "fp32")
 
 

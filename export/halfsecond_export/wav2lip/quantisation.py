@@ -19,7 +19,7 @@ from halfsecond_export.wav2lip.network import Generator
 
 CALIBRATION_BATCH_FRAMES = 4
 LAST_CONVOLUTION = "output_block.1"
-KEPT_SHARE = 0.5
+KEPT_SHARE = 0.95
 """The mixed file keeps the fewest layers that make up this part of the quantisation's error."""
 
 
