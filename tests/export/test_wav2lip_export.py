@@ -32,7 +32,7 @@ from halfsecond_export.wav2lip.quantisation import LAST_CONVOLUTION  # noqa: E40
 pytestmark = pytest.mark.models
 
 CHECKPOINT = Path(__file__).parent / "wav2lip-narrow.pth"
-"""Width 0.0625; made by `halfsecond export wav2lip-train --width 0.0625 --minutes 5`, in fp16."""
+"""Made by `halfsecond export wav2lip-train --width 0.125 --minutes 6`, stored in fp16."""
 ModelDir = Callable[[str], Path]
 CLIPS = ("librivox-0870", "librivox-0880", "librivox-0890", "librivox-0920", "librivox-0930")
 
@@ -107,7 +107,7 @@ def test_the_negative_control_is_seen_by_both_instruments(exported: Exported) ->
 def test_the_manifest_says_from_what_and_on_what(exported: Exported) -> None:
     _, artifacts = exported
     found = artifacts["int8"]
-    assert found.details["width"] == 0.0625
+    assert found.details["width"] == 0.125
     assert found.details["judged_clips"] == "librivox-0920.flac"
     assert list(found.sources) == ["wav2lip-narrow.pth"]
     assert found.inputs[0].shape == ("N", 1, 80, 16)
@@ -205,7 +205,7 @@ def test_a_full_disk_is_an_error_that_names_the_place(
 
 
 def run(*arguments: str) -> Any:
-    return CliRunner().invoke(app, ["wav2lip", *arguments])
+    return CliRunner().invoke(app, ["wav2lip", "--frames", "30", *arguments])
 
 
 def test_the_command_reports_as_json(tmp_path: Path, speech: Path) -> None:

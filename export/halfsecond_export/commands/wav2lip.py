@@ -37,6 +37,9 @@ def wav2lip(
     speech: Annotated[
         Path | None, typer.Option(help="Folder of recordings to calibrate and compare on.")
     ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=10, help="To compare on; 200, eight seconds, without it.")
+    ] = None,
     home: Home = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -52,6 +55,7 @@ def wav2lip(
         face_models=store.path("face"),
         speech=speech or default_speech(),
         portrait=portrait,
+        judged_frames=frames or exporting.JUDGED_FRAMES,
         precisions=[_known(name) for name in precision or exporting.PRECISIONS],
     )
     with progress_bar(Console(stderr=True)) as progress, written_to(request.out):
