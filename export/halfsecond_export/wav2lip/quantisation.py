@@ -173,7 +173,7 @@ def sensitivities(
 
 @contextmanager
 def _in_int8(network: Generator, name: str) -> Iterator[None]:
-    """One convolution with the weights and inputs that INT8 leaves of them.
+    """One convolution with the weights and inputs that symmetric INT8 leaves of them.
 
     Normalisation comes after it and scales whole channels, as the weights' steps do: folded or
     not, the weights lose the same.
@@ -186,8 +186,7 @@ def _in_int8(network: Generator, name: str) -> Iterator[None]:
     scale = weight.abs().amax(others, keepdim=True).clamp(min=1e-12) / 127.0
 
     def rounded(_module: Any, inputs: tuple[Any]) -> Any:
-        low, high = (float(end) for end in torch.aminmax(inputs[0]))
-        step = max(max(high, 0.0) - min(low, 0.0), 1e-12) / 255.0
+        step = max(float(inputs[0].abs().max()), 1e-12) / 127.0
         return (torch.round(inputs[0] / step) * step,)
 
     hook = convolution.register_forward_pre_hook(rounded)
