@@ -11,7 +11,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.errors import (
+    ConfigError,
+    ModelCorruptError,
+    ModelMissingError,
+    UnsupportedModelError,
+)
 from halfsecond.store.hashes import sha256_of, write_atomically
 
 MANIFEST_NAME = "artifact.json"
@@ -143,6 +148,23 @@ def read_artifact(directory: Path) -> Artifact:
         raise ModelCorruptError(
             f"{path} cannot be read ({error}); make the artifact anew"
         ) from error
+
+
+def is_directory_name(model: str) -> bool:
+    """Whether a config's `model` names a directory, and not an entry of the catalog."""
+    return "/" in model
+
+
+def artifact_of_kind(model: str, kind: str) -> Path:
+    """The directory of an artifact that may be used as what it is wanted for.
+
+    Raises what `verified_artifact` does, and ConfigError for an artifact of another kind.
+    """
+    directory = Path(model).expanduser()
+    artifact = verified_artifact(directory)
+    if artifact.kind != kind:
+        raise ConfigError(f"{directory} holds a {artifact.kind}, expected a {kind}")
+    return directory
 
 
 def verified_artifact(directory: Path) -> Artifact:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
+from halfsecond.artifact import is_directory_name
 from halfsecond.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -144,7 +145,8 @@ class AsrConfig(Section, frozen=True, kw_only=True):
     """Speech recognition."""
 
     model: str = "whisper-tiny.en-onnx"
-    """Catalog name; `whisper-base-onnx` hears other languages than English too."""
+    """Catalog name (`whisper-base-onnx` hears other languages than English too), or the directory
+    that `halfsecond export whisper` wrote, with a slash in it."""
     threads: int = 1
     """Of one call. More can be slower on few cores: measure with `bench stages`."""
     margin_s: float = 1.25
@@ -383,8 +385,12 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         return str(folder / Path(path).expanduser()) if path else path
 
     replace = msgspec.structs.replace
+    asr = config.asr
+    if is_directory_name(asr.model):
+        asr = replace(asr, model=absolute(asr.model))
     return replace(
         config,
+        asr=asr,
         server=replace(config.server, keys=absolute(config.server.keys or "") or None),
         persona=replace(config.persona, facts_file=absolute(config.persona.facts_file)),
         face=replace(

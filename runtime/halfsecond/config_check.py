@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from halfsecond.artifact import artifact_of_kind, is_directory_name
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
@@ -41,6 +42,8 @@ def _check_models(config: Config) -> None:
         named["endpoint"] = config.endpoint.model
     if config.llm.kind == "local":
         named["llm"] = config.llm.model
+    if is_directory_name(config.asr.model):
+        artifact_of_kind(named.pop("asr"), "whisper")
     for stage, name in named.items():
         found = catalog.entry(name).stage
         if found != stage:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from halfsecond.artifact import verified_artifact
 from halfsecond.audio import load
 from halfsecond.models.asr.mel import log_mel
 from halfsecond.models.asr.tokens import Tokens
@@ -17,6 +18,9 @@ from halfsecond.models.sessions import open_session
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.onnx_whisper import decoder_graph, encoder_graph
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
+from halfsecond_export.whisper.portable import export_portable
+from halfsecond_export.whisper.reference import Request
+from halfsecond_export.whisper.source import open_source
 
 pytestmark = pytest.mark.models
 Arrays = dict[str, NDArray[Any]]
@@ -106,3 +110,25 @@ def empty_caches(heard: Arrays) -> Arrays:
     heads, size = heard["cross_value_0"].shape[1], heard["cross_value_0"].shape[3]
     empty = np.zeros((1, heads, 0, size), np.float32)
     return {f"past_{kind}_{layer}": empty for kind in ("key", "value") for layer in layers}
+
+
+@pytest.mark.slow
+def test_the_exported_pair_keeps_its_words_in_float16(
+    model_dir: Callable[[str], Path], clips_dir: Path, tmp_path: Path
+) -> None:
+    request = Request(
+        source=open_source(model_dir("whisper-tiny.en")),
+        out=tmp_path,
+        recordings=[load(clips_dir / name).samples for name in ("close.flac", "jfk.flac")],
+        formats=["portable-fp16"],
+        rebuild="halfsecond export whisper here",
+    )
+    artifacts = export_portable(request, progress=lambda *_: None)
+    assert set(artifacts) == {"portable-fp16/encoder", "portable-fp16/decoder"}
+    for name, artifact in artifacts.items():
+        assert verified_artifact(tmp_path / name) == artifact
+        assert {check.what: check.value for check in artifact.checks}[
+            "words that differ from float32"
+        ] <= 0.01
+    past = artifacts["portable-fp16/decoder"].profiles["past_key_3"]
+    assert (past.smallest, past.largest) == ((1, 6, 0, 64), (1, 6, 447, 64))

@@ -13,12 +13,19 @@ from halfsecond.artifact import (
     Check,
     Profile,
     Tensor,
+    artifact_of_kind,
     describe_file,
+    is_directory_name,
     read_artifact,
     verified_artifact,
     write_artifact,
 )
-from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.errors import (
+    ConfigError,
+    ModelCorruptError,
+    ModelMissingError,
+    UnsupportedModelError,
+)
 
 
 def written(directory: Path, *checks: Check) -> Artifact:
@@ -91,3 +98,15 @@ def test_no_manifest_and_a_broken_one_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text('{"kind": 3}')
     with pytest.raises(ModelCorruptError, match="cannot be read"):
         read_artifact(tmp_path)
+
+
+def test_an_artifact_is_taken_for_what_it_is(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert artifact_of_kind(str(tmp_path), "wav2lip") == tmp_path
+    with pytest.raises(ConfigError, match="holds a wav2lip, expected a whisper"):
+        artifact_of_kind(str(tmp_path), "whisper")
+
+
+def test_a_config_names_a_directory_with_a_slash() -> None:
+    assert is_directory_name("./exported") and is_directory_name("/exported/onnx-int8")
+    assert not is_directory_name("whisper-tiny.en-onnx")

@@ -55,10 +55,14 @@ def test_a_config_that_cannot_be_used_says_why(tmp_path: Path, text: str, messag
 
 def test_paths_of_a_config_are_relative_to_its_file(tmp_path: Path) -> None:
     config = tmp_path / "kiosk.toml"
-    config.write_text('[face]\nportrait = "me.jpg"\n[persona]\nfacts_file = "facts.txt"\n')
+    config.write_text(
+        '[face]\nportrait = "me.jpg"\n[persona]\nfacts_file = "facts.txt"\n'
+        '[asr]\nmodel = "./exported/onnx-int8"\n'
+    )
     shown = json.loads(run("config", "show", "--config", str(config)).stdout)
     assert shown["face"]["portrait"] == str(tmp_path / "me.jpg")
     assert shown["persona"]["facts_file"] == str(tmp_path / "facts.txt")
+    assert shown["asr"]["model"] == str(tmp_path / "exported" / "onnx-int8")
 
 
 def test_the_reference_page_is_the_one_that_the_types_print() -> None:

@@ -24,6 +24,7 @@ from halfsecond_export.whisper.parity import (
     TOLERANCES,
     words_check,
 )
+from halfsecond_export.whisper.portable import PORTABLE, export_portable
 from halfsecond_export.whisper.reference import (
     Progress,
     Reference,
@@ -61,16 +62,18 @@ def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
 
     Raises ConfigError for an unknown format.
     """
-    if unknown := sorted(set(request.formats) - set(FORMATS)):
-        raise ConfigError(
-            f"there is no format {', '.join(unknown)}; there are {', '.join(FORMATS)}"
-        )
-    done: dict[str, Artifact] = {}
+    every = (*FORMATS, *PORTABLE)
+    if unknown := sorted(set(request.formats) - set(every)):
+        raise ConfigError(f"there is no format {', '.join(unknown)}; there are {', '.join(every)}")
+    names = [name for name in request.formats if name in FORMATS]
+    done: dict[str, Artifact] = export_portable(request, progress=progress)
+    if not names:
+        return done
     with tempfile.TemporaryDirectory(prefix="halfsecond-whisper-") as work:
         progress(0.0, "the weights in float32, to compare with")
         reference = Reference(request, Path(work))
-        for at, name in enumerate(request.formats):
-            progress((at + 0.5) / (len(request.formats) + 1), name)
+        for at, name in enumerate(names):
+            progress((at + 0.5) / (len(names) + 1), name)
             done[name] = _export_one(request, name, reference)
         reference.close()
     progress(1.0, "")

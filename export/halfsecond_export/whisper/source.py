@@ -70,7 +70,7 @@ def fetched(source: str) -> Path:
     path = Path(source).expanduser()
     if path.exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
         return path
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
 
     try:
         return Path(snapshot_download(source, allow_patterns=HUB_FILES))
@@ -155,7 +155,7 @@ def _openai(path: Path, tokenizer: Path | None) -> WhisperSource:
             f"{path} has no tokenizer; give the directory that holds tokenizer.json and "
             "generation_config.json (of Hugging Face's copy) with --tokenizer"
         )
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from halfsecond.artifact import artifact_of_kind, is_directory_name
 from halfsecond.bus.keys import ClientKeys
 from halfsecond.config import Config
 from halfsecond.models.asr.recognizer import Transcript
@@ -111,9 +112,19 @@ def _build_endpoint(config: Config, store: Store) -> Stage[Any, Any]:
     return EndpointStage(store.path(config.endpoint.model) / "smart-turn-v3.2-cpu.onnx")
 
 
+def asr_directory(model: str, store: Store) -> Path:
+    """Where a Whisper lies: of the catalog, or a directory that `halfsecond export` wrote.
+
+    Raises ModelError or ConfigError.
+    """
+    if is_directory_name(model):
+        return artifact_of_kind(model, "whisper")
+    return store.path(model)
+
+
 def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
     asr = config.asr
-    return AsrStage(store.path(asr.model), threads=asr.threads, margin_s=asr.margin_s)
+    return AsrStage(asr_directory(asr.model, store), threads=asr.threads, margin_s=asr.margin_s)
 
 
 def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:

@@ -1,0 +1,125 @@
+"""`halfsecond export whisper`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from halfsecond import audio
+from halfsecond.artifact import Artifact
+from halfsecond.cli.options import JsonFlag
+from halfsecond.errors import ConfigError
+from halfsecond.models.asr.network import FULL_CONTEXT_S
+from halfsecond.store import Store
+from halfsecond_export.commands.options import Home, extra_packages, progress_bar, written_to
+
+DEFAULT_FORMATS = ("onnx-int8", "ctranslate2-int8")
+REJECTED = 1
+"""Exit code when an artifact was written that must not be used."""
+
+
+def whisper(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Directory (CTranslate2 or Hugging Face), OpenAI checkpoint, or the id of a "
+            "Hugging Face repository."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; each format becomes a directory in it.")
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="By default onnx-int8 and ctranslate2-int8; `all` for all."),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Directory of the tokenizer, for an OpenAI checkpoint.")
+    ] = None,
+    speech: Annotated[Path | None, typer.Option(help="Folder of recordings to compare on.")] = None,
+    home: Home = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Turn a Whisper into what the runtime or TensorRT takes, compared with its weights."""
+    with extra_packages("whisper"):
+        from halfsecond_export.whisper.exporting import FORMATS, export
+        from halfsecond_export.whisper.portable import PORTABLE
+        from halfsecond_export.whisper.reference import Request
+        from halfsecond_export.whisper.source import fetched, open_source
+
+        path = fetched(source)
+        opened = open_source(path, tokenizer=tokenizer)
+    every = [*FORMATS, *PORTABLE]
+    formats = every if form == ["all"] else form or list(DEFAULT_FORMATS)
+    target = out or Store.default(home).home / "artifacts" / "whisper" / path.name
+    request = Request(
+        source=opened,
+        out=target,
+        recordings=_recordings(speech),
+        formats=formats,
+        rebuild=f"halfsecond export whisper {shlex.quote(source)} --out {shlex.quote(str(target))}",
+    )
+    with progress_bar(Console(stderr=True)) as progress, written_to(target):
+        artifacts = export(request, progress=progress)
+    if as_json:
+        typer.echo(_encoded(target, artifacts))
+    else:
+        _show(target, artifacts)
+    if any(artifact.is_rejected for artifact in artifacts.values()):
+        raise typer.Exit(REJECTED)
+
+
+def _recordings(folder: Path | None) -> list[NDArray[np.float32]]:
+    chosen = folder or Path(__file__).resolve().parents[3] / "tests" / "clips"
+    files = sorted(p for p in chosen.glob("*") if p.suffix in (".wav", ".flac", ".mp3", ".ogg"))
+    found = [audio.load(path).samples for path in files]
+    kept = [samples for samples in found if 1 < len(samples) / audio.RATE_HZ <= FULL_CONTEXT_S]
+    if not kept:
+        raise ConfigError(
+            f"there is no recording of 1 to 30 s in {chosen}; give a folder of speech with --speech"
+        )
+    return kept
+
+
+def _encoded(target: Path, artifacts: dict[str, Artifact]) -> str:
+    rows = {
+        name: {
+            "directory": str(target / name),
+            "is_rejected": artifact.is_rejected,
+            "artifact": artifact,
+        }
+        for name, artifact in artifacts.items()
+    }
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+
+
+def _show(target: Path, artifacts: dict[str, Artifact]) -> None:
+    table = Table(box=None, title=f"Whisper in {target}", title_justify="left")
+    for column in ("format", "MB", "check", "value", "n", "tolerance", ""):
+        table.add_column(column)
+    for name, artifact in artifacts.items():
+        size = sum(file.size_bytes for file in artifact.files.values()) / 1e6
+        for at, check in enumerate(artifact.checks):
+            bound = f"≤ {check.at_most:g}" if check.at_most is not None else ""
+            bound = f"≥ {check.at_least:g}" if check.at_least is not None else bound
+            table.add_row(
+                "" if at else name,
+                "" if at else f"{size:.0f}",
+                check.what,
+                f"{check.value:.3g}",
+                str(check.n),
+                bound,
+                "" if check.is_met else "missed",
+            )
+    Console().print(table)
+    for name, artifact in artifacts.items():
+        if artifact.is_rejected:
+            Console().print(f"{name} is rejected and will not be used", markup=False)
