@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from halfsecond.artifact import Artifact
 from halfsecond.errors import ConfigError, HalfsecondError, ModelError
 
 Home = Annotated[
@@ -19,6 +21,23 @@ Home = Annotated[
         "--home", help="Where models are kept; by default HALFSECOND_HOME or as installed."
     ),
 ]
+
+
+REJECTED = 1
+"""Exit code when an artifact was written that must not be used."""
+
+
+def encoded(out: Path, artifacts: Mapping[Any, Artifact]) -> str:
+    """What `--json` prints of artifacts below `out`, by the name of their directory."""
+    rows = {
+        name: {
+            "directory": str(out / name),
+            "is_rejected": artifact.is_rejected,
+            "artifact": artifact,
+        }
+        for name, artifact in artifacts.items()
+    }
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 
 
 @contextmanager

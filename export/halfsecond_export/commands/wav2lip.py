@@ -14,13 +14,17 @@ from halfsecond.artifact import Artifact, Precision
 from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.store import Store
-from halfsecond_export.commands.options import Home, extra_packages, progress_bar, written_to
+from halfsecond_export.commands.options import (
+    REJECTED,
+    Home,
+    encoded,
+    extra_packages,
+    progress_bar,
+    written_to,
+)
 
 if TYPE_CHECKING:
     from halfsecond_export.wav2lip.exporting import Request
-
-REJECTED = 1
-"""Exit code when an artifact was written that must not be used."""
 
 
 def wav2lip(
@@ -61,7 +65,7 @@ def wav2lip(
     with progress_bar(Console(stderr=True)) as progress, written_to(request.out):
         artifacts = exporting.export(request, progress=progress)
     if as_json:
-        typer.echo(_encoded(request, artifacts))
+        typer.echo(encoded(request.out, artifacts))
     else:
         _show(request, artifacts)
     if any(artifact.is_rejected for artifact in artifacts.values()):
@@ -76,18 +80,6 @@ def _known(name: str) -> Precision:
             f"--precision is {name!r}; it can be fp32, fp16, int8 or int8_fp16"
         ) from error
     return known
-
-
-def _encoded(request: Request, artifacts: dict[Precision, Artifact]) -> str:
-    rows = {
-        name: {
-            "directory": str(request.out / name),
-            "is_rejected": artifact.is_rejected,
-            "artifact": artifact,
-        }
-        for name, artifact in artifacts.items()
-    }
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 
 
 def _show(request: Request, artifacts: dict[Precision, Artifact]) -> None:

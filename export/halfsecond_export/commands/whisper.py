@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -19,11 +18,16 @@ from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.models.asr.network import FULL_CONTEXT_S
 from halfsecond.store import Store
-from halfsecond_export.commands.options import Home, extra_packages, progress_bar, written_to
+from halfsecond_export.commands.options import (
+    REJECTED,
+    Home,
+    encoded,
+    extra_packages,
+    progress_bar,
+    written_to,
+)
 
 DEFAULT_FORMATS = ("onnx-int8", "ctranslate2-int8")
-REJECTED = 1
-"""Exit code when an artifact was written that must not be used."""
 
 
 def whisper(
@@ -70,7 +74,7 @@ def whisper(
     with progress_bar(Console(stderr=True)) as progress, written_to(target):
         artifacts = export(request, progress=progress)
     if as_json:
-        typer.echo(_encoded(target, artifacts))
+        typer.echo(encoded(target, artifacts))
     else:
         _show(target, artifacts)
     if any(artifact.is_rejected for artifact in artifacts.values()):
@@ -87,18 +91,6 @@ def _recordings(folder: Path | None) -> list[NDArray[np.float32]]:
             f"there is no recording of 1 to 30 s in {chosen}; give a folder of speech with --speech"
         )
     return kept
-
-
-def _encoded(target: Path, artifacts: dict[str, Artifact]) -> str:
-    rows = {
-        name: {
-            "directory": str(target / name),
-            "is_rejected": artifact.is_rejected,
-            "artifact": artifact,
-        }
-        for name, artifact in artifacts.items()
-    }
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 
 
 def _show(target: Path, artifacts: dict[str, Artifact]) -> None:

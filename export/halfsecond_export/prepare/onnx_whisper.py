@@ -61,11 +61,7 @@ def convert_ctranslate2_whisper_files(
         raise ConfigError(f"a Whisper needs {', '.join(sorted(missing))} too")
     network = read_ctranslate2(Ctranslate2File(sources["model.bin"]))
     details = _details(sources["config.json"])
-    heads = [(int(layer), int(head)) for layer, head in details["alignment_heads"]]
-    encoder_graph(network, quantization=quantization).save(directory / ENCODER_NAME)
-    decoder_graph(network, heads, quantization=quantization).save(directory / DECODER_NAME)
-    (directory / DETAILS_NAME).write_text(json.dumps(details) + "\n")
-    shutil.copyfile(sources["tokenizer.json"], directory / "tokenizer.json")
+    write_pair(network, details, sources["tokenizer.json"], directory, quantization=quantization)
     return {
         "width": network.width,
         "heads": network.heads,
@@ -73,6 +69,22 @@ def convert_ctranslate2_whisper_files(
         "vocabulary": len(network.embeddings),
         "mels": network.mels,
     }
+
+
+def write_pair(
+    network: WhisperNetwork,
+    details: Mapping[str, Any],
+    tokenizer: Path,
+    directory: Path,
+    *,
+    quantization: str,
+) -> None:
+    """Leaves what the runtime opens in an empty directory; `details` are in CTranslate2's words."""
+    heads = [(int(layer), int(head)) for layer, head in details["alignment_heads"]]
+    encoder_graph(network, quantization=quantization).save(directory / ENCODER_NAME)
+    decoder_graph(network, heads, quantization=quantization).save(directory / DECODER_NAME)
+    (directory / DETAILS_NAME).write_text(json.dumps(details) + "\n")
+    shutil.copyfile(tokenizer, directory / "tokenizer.json")
 
 
 def _details(path: Path) -> dict[str, Any]:

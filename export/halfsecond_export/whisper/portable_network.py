@@ -33,12 +33,6 @@ class PortableWhisper:
         """The cross-attention's keys and values of (mels, 100 a second)."""
         return _run(self._encoder, {"mel": mel[None].astype(self.dtype)})
 
-    def logits(self, heard: Arrays, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """(tokens, vocabulary), of all tokens in one pass."""
-        result = _run(self._decoder, heard | self._caches | _new(tokens, at=0))
-        logits: NDArray[np.float32] = result["logits"][0].astype(np.float32)
-        return logits
-
     def write(
         self,
         heard: Arrays,

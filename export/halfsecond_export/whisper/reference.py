@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,7 @@ from numpy.typing import NDArray
 from halfsecond.errors import ConfigError
 from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.asr.words import bare
-from halfsecond_export.prepare.onnx_whisper import (
-    DECODER_NAME,
-    DETAILS_NAME,
-    ENCODER_NAME,
-    decoder_graph,
-    encoder_graph,
-)
+from halfsecond_export.prepare.onnx_whisper import write_pair
 from halfsecond_export.prepare.whisper_network import WhisperNetwork
 from halfsecond_export.whisper.ctranslate2_model import write_ctranslate2
 from halfsecond_export.whisper.parity import Hear, control_check, damaged
@@ -110,11 +102,8 @@ def write_onnx(
     source: WhisperSource, network: WhisperNetwork, directory: Path, quantization: str
 ) -> None:
     """Leaves a pair for ONNX Runtime in an empty directory."""
-    heads = source.decoding.alignment_heads
-    encoder_graph(network, quantization=quantization).save(directory / ENCODER_NAME)
-    decoder_graph(network, heads, quantization=quantization).save(directory / DECODER_NAME)
-    (directory / DETAILS_NAME).write_text(json.dumps(source.decoding.as_config()) + "\n")
-    shutil.copyfile(source.tokenizer, directory / "tokenizer.json")
+    config = source.decoding.as_config()
+    write_pair(network, config, source.tokenizer, directory, quantization=quantization)
 
 
 def words_of(whisper: Whisper) -> Hear:

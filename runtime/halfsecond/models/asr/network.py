@@ -15,6 +15,9 @@ ENCODED_PER_S = 50
 """Positions that the encoder gives for a second."""
 FULL_CONTEXT_POSITIONS = 1500
 
+MULTILINGUAL_VOCABULARY = 51865
+"""Tokens of the smallest model that knows more than English; Whisper's own code goes by it."""
+
 ShouldStop = Callable[[], bool]
 
 

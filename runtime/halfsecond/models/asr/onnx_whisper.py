@@ -18,6 +18,7 @@ from halfsecond.errors import ModelCorruptError, ModelMissingError
 from halfsecond.models.asr.alignment import token_starts
 from halfsecond.models.asr.network import (
     FULL_CONTEXT_POSITIONS,
+    MULTILINGUAL_VOCABULARY,
     Decoded,
     ShouldStop,
     StoppedError,
@@ -63,7 +64,7 @@ class OnnxNetwork:
 
     @property
     def is_multilingual(self) -> bool:
-        return self._decoder.vocabulary >= 51865  # what Whisper's own code goes by
+        return self._decoder.vocabulary >= MULTILINGUAL_VOCABULARY
 
     def learn_silence(self, mel: NDArray[np.float32]) -> None:
         self._silence = self._encode(mel)
