@@ -17,6 +17,7 @@ from halfsecond.errors import HalfsecondError
 from halfsecond.models.vad.loudness import Loudness, SoundFell, SoundRose
 from halfsecond.models.vad.segmenter import Segmenter, SegmenterConfig, SpeechEvent
 from halfsecond.stages.echo import EchoCancellation
+from halfsecond.stages.kept_audio import KeptAudio
 from halfsecond.stages.stage import Cancel, StageHandle
 from halfsecond.stages.vad import VadReply, VadRequest
 from halfsecond.timeline import Now
@@ -77,9 +78,7 @@ class Listener:
         self._blocks: asyncio.Queue[_Block] = asyncio.Queue(MAX_WAITING_BLOCKS)
         self._waiting_bytes = 0
         self._most_waiting_bytes = int(MAX_WAITING_S * 2 * channels * rate_hz)
-        self._audio: deque[NDArray[np.float32]] = deque()
-        self._first_sample = 0
-        self._end_sample = 0
+        self._audio = KeptAudio(round(KEPT_S * RATE_HZ))
         self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=2000)
 
@@ -119,8 +118,8 @@ class Listener:
         self._waiting_bytes -= len(pcm or b"")
         samples = self._resampler.push(self._closing_silence if pcm is None else pcm)
         cleaned = self._echo.clean(samples, None if pcm is None else block.arrived_s)
-        self._keep(cleaned.samples)
-        self._arrivals.append((self._end_sample, block.arrived_s))
+        self._audio.append(cleaned.samples)
+        self._arrivals.append((self.end_sample, block.arrived_s))
         for fall_or_rise in self._loudness.push(cleaned.audible):
             yield fall_or_rise
         pending = np.concatenate([self._pending, cleaned.audible])
@@ -149,12 +148,6 @@ class Listener:
         async for _ in self._vad.run(forget, Cancel()):
             pass
 
-    def _keep(self, samples: NDArray[np.float32]) -> None:
-        self._audio.append(samples)
-        self._end_sample += len(samples)
-        while self._end_sample - self._first_sample - len(self._audio[0]) > KEPT_S * RATE_HZ:
-            self._first_sample += len(self._audio.popleft())
-
     def end_utterance(self) -> None:
         """The utterance is over although its silence is short; what follows is a new one."""
         self._segmenter.finish()
@@ -162,12 +155,12 @@ class Listener:
     @property
     def heard_s(self) -> float:
         """Seconds of audio received so far."""
-        return self._end_sample / RATE_HZ
+        return self.end_sample / RATE_HZ
 
     @property
     def end_sample(self) -> int:
         """Just after the newest sample of the stream."""
-        return self._end_sample
+        return self._audio.end_sample
 
     @property
     def judged_sample(self) -> int:
@@ -182,16 +175,7 @@ class Listener:
 
     def since(self, from_sample: int, to_sample: int | None = None) -> NDArray[np.float32]:
         """(n,) mono 16 kHz between two samples of the stream, as far as it is still kept."""
-        # From the newest block back to where it begins: half a minute is kept, seconds are wanted.
-        first, blocks = self._end_sample, [np.zeros(0, np.float32)]
-        for block in reversed(self._audio):
-            if first <= from_sample:
-                break
-            first -= len(block)
-            blocks.append(block)
-        start = max(0, from_sample - first)
-        end = None if to_sample is None else max(start, to_sample - first)
-        return np.array(np.concatenate(blocks[::-1])[start:end])
+        return self._audio.read(from_sample, to_sample)
 
     def arrived_at_s(self, sample: int) -> float:
         """When that sample of the stream arrived, on the session's clock."""

@@ -11,6 +11,7 @@ notice one all the same and listen again in full.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from halfsecond.models.asr.mel import HOP_SAMPLES, RATE_HZ, log_mel
 from halfsecond.models.asr.network import (
     ENCODED_PER_S,
     FULL_CONTEXT_S,
+    Decoded,
     ShouldStop,
     StoppedError,
     WhisperNetwork,
@@ -31,9 +33,15 @@ from halfsecond.models.asr.network import (
 )
 from halfsecond.models.asr.onnx_whisper import ENCODER_NAME, OnnxNetwork
 from halfsecond.models.asr.recognizer import Transcript, Word
+from halfsecond.models.asr.speech_level import speech_after_s
 from halfsecond.models.asr.tokens import Tokens
+from halfsecond.models.asr.words import bare, words_after
 
 CONTEXT_STEP_S = 0.5
+ENCODED_SAMPLES = RATE_HZ // ENCODED_PER_S
+LAST_WORD_S = 0.65
+"""Speech from the beginning of the last token on that may be its own. On joined recordings it was
+at most 0.55 s where all was heard, and at least 0.74 s where three short words were not."""
 SILENCE_DBFS = -60.0
 """A loudest sample below this is a closed microphone: nothing is decoded."""
 
@@ -135,35 +143,56 @@ class Whisper:
         )
         known = self._tokens.encode(asked.begins_with)
         most_tokens = token_cap(len(samples))
-        decoded = self._network.decode(
-            self._tokens.prompt(language, asked.prompt),
-            known,
-            most_tokens=most_tokens,
-            should_stop=asked.should_stop,
-        )
-        new = decoded.tokens
-        text = self._tokens.decode(new)
+
+        def decode(prompt: str, known: Sequence[int]) -> Decoded:
+            return self._network.decode(
+                self._tokens.prompt(language, prompt),
+                known,
+                most_tokens=most_tokens,
+                should_stop=asked.should_stop,
+            )
+
+        decoded = decode(asked.prompt, known)
+        text, tokens = self._tokens.decode(decoded.tokens), [*known, *decoded.tokens]
+        if known and self._ends_early(samples, language, tokens):
+            # With words before it the decoder is inclined to end where a sentence ends, whatever
+            # follows. It does not when it hears the same audio without them.
+            again = decode("", [])
+            rest = words_after(asked.begins_with, self._tokens.decode(again.tokens))
+            if len(bare(rest)) > len(bare(text)):
+                decoded, text, tokens = again, rest, [*known, *self._tokens.encode(rest)]
         return Attempt(
             text=text if known else text.strip(),
             language=language,
             no_speech_probability=decoded.no_speech_probability,
             # The end of text counts as one more.
-            average_log_probability=decoded.log_probability / (len(new) + 1),
+            average_log_probability=decoded.log_probability / (len(decoded.tokens) + 1),
             context_s=context_s,
-            ran_on=len(new) >= most_tokens,
-            words=self._times(len(samples), language, [*known, *new]) if asked.has_times else (),
+            ran_on=len(decoded.tokens) >= most_tokens,
+            words=self._times(len(samples), language, tokens) if asked.has_times else (),
             goes_on=bool(known),
         )
 
-    def _times(self, samples: int, language: str, tokens: list[int]) -> tuple[Word, ...]:
+    def _ends_early(
+        self, samples: NDArray[np.float32], language: str, tokens: Sequence[int]
+    ) -> bool:
+        """Whether somebody speaks on after the last of the tokens."""
+        starts = self._starts(len(samples), language, self._tokens.of_text(tokens))
+        last = starts[-1] * ENCODED_SAMPLES if starts else 0
+        return speech_after_s(samples, last) > LAST_WORD_S
+
+    def _times(self, samples: int, language: str, tokens: Sequence[int]) -> tuple[Word, ...]:
         """The words with the times at which the decoder looked for them (cross-attention)."""
         tokens = self._tokens.of_text(tokens)
-        if not tokens:
-            return ()
-        positions = samples // HOP_SAMPLES // 2
-        starts = self._network.align(self._tokens.start(language), tokens, positions)
-        words = self._tokens.words(tokens)
+        starts = self._starts(samples, language, tokens)
+        words = self._tokens.words(tokens) if tokens else []
         return tuple(Word(text, starts[token] / ENCODED_PER_S) for text, token in words)
+
+    def _starts(self, samples: int, language: str, tokens: Sequence[int]) -> list[int]:
+        """The position of each token, in steps of the encoder."""
+        if not tokens:
+            return []
+        return self._network.align(self._tokens.start(language), tokens, samples // ENCODED_SAMPLES)
 
     def _mel(self, samples: NDArray[np.float32], context_s: float) -> NDArray[np.float32]:
         """The spectrogram of the samples and zeros after them."""
