@@ -30,10 +30,9 @@ from fakes.gguf_networks import (
 )  # fmt: skip
 from halfsecond.errors import ConfigError, ModelCorruptError, UnsupportedModelError
 from halfsecond_export.prepare import convert_gguf
-from halfsecond_export.prepare.gguf_file import GgufFile
-from halfsecond_export.prepare.gguf_llm import build_spec
-from halfsecond_export.prepare.gguf_network import read_architecture, read_network
-from halfsecond_export.prepare.smoothing import smooth_decoder
+from halfsecond_export.prepare.ctranslate2_decoder import build_spec
+from halfsecond_export.prepare.gguf_llm import read_gguf
+from halfsecond_export.prepare.smoothing import smooth_network
 
 SMOLLM2_TOKENS = Path(__file__).parent / "data" / "smollm2_tokens.json"
 PRE_TOKENIZER_TOKENS = Path(__file__).parent / "data" / "pre_tokenizer_tokens.json"
@@ -92,12 +91,11 @@ def test_float32_writes_the_same_forty_tokens(family: str, tmp_path: Path) -> No
 def test_smoothing_changes_no_result_in_exact_arithmetic(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name]()
     network.weights["blk.1.attn_norm.weight"][5] = 60.0
-    file = GgufFile(network.write(tmp_path / "tiny.gguf"))
-    architecture = read_architecture(file)
-    spec = build_spec(read_network(file, architecture), architecture)
-    before = spec.decoder.layer[1].self_attention.linear[0].weight.copy()
-    smooth_decoder(spec.decoder, architecture, [PROMPT, PROMPT[::-1]])
-    assert np.abs(spec.decoder.layer[1].self_attention.linear[0].weight - before).max() > 0.5
+    model = read_gguf(network.write(tmp_path / "tiny.gguf"))
+    before = model.network.layers[1].attention_in.copy()
+    smooth_network(model.network, model.architecture, [PROMPT, PROMPT[::-1]])
+    assert np.abs(model.network.layers[1].attention_in - before).max() > 0.5
+    spec = build_spec(model.network, model.architecture)
     spec.register_vocabulary(TOKENS)
     spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = TOKENS[1:3] + TOKENS[:1]
     spec.config.layer_norm_epsilon = EPSILON
@@ -202,8 +200,8 @@ REFUSALS: dict[str, tuple[Callable[[Tiny], None], str]] = {
         r"no place.*blk\.0\.attn_q_norm\.weight",
     ),
     "scaled rotary frequencies": (
-        lambda t: t.weights.update({"rope_freqs.weight": np.ones(SIZE // 2)}),
-        "plain rotary embeddings",
+        lambda t: t.weights.update({"rope_freqs.weight": np.arange(1, SIZE // 2 + 1)}),
+        "frequency factors are not those of Llama",
     ),
 }
 

@@ -13,7 +13,7 @@ from fakes import gguf_networks
 from fakes.gguf_networks import LAYERS, NETWORKS, PROMPT, Array, Tiny, forward, log_softmax, tiny
 from halfsecond.errors import ConfigError, UnsupportedModelError
 from halfsecond.models.llm.onnx_decoder import OnnxDecoder
-from halfsecond_export.prepare import convert_gguf_to_onnx, gguf_network, onnx_llm
+from halfsecond_export.prepare import convert_gguf_to_onnx, gguf_llm, gguf_network, onnx_llm
 
 # Log probabilities of float32 against float64; those of a seeded fault are off by more than 1.
 TOLERANCE = 1e-3
@@ -80,7 +80,7 @@ def _swap_rotary_layouts(patch: pytest.MonkeyPatch) -> None:
 def _turn_faster(patch: pytest.MonkeyPatch) -> None:
     read = gguf_network.read_architecture
     patch.setattr(
-        onnx_llm,
+        gguf_llm,
         "read_architecture",
         lambda file: dataclasses.replace(read(file), rotary_base=10_000.0),
     )
@@ -167,6 +167,7 @@ def test_heads_that_the_attention_cannot_take_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_networks, "HEADS", 12)
+    monkeypatch.setattr(gguf_networks, "SIZE", 8)
     source = tiny("llama").write(tmp_path / "tiny.gguf")
     with pytest.raises(UnsupportedModelError, match=r"heads of 8.*multiples of 16"):
         convert_gguf_to_onnx(source, tmp_path / "out")

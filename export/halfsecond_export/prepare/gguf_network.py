@@ -6,19 +6,23 @@ Names and layouts of the tensors are llama.cpp's (gguf-py, `constants.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from halfsecond.errors import UnsupportedModelError
+from halfsecond_export.prepare.decoder_network import (
+    Architecture,
+    Array,
+    Layer,
+    Network,
+    RotaryScaling,
+    rotary_factors,
+)
 from halfsecond_export.prepare.gguf_file import GgufFile
-
-Array = NDArray[np.float32]
 
 # Whether llama.cpp stored the query and key rows of a head in pairs (x0, x32, x1, x33, ...) rather
 # than in halves. It does so for the architectures whose rotary embedding it computes on pairs.
-_HAS_PAIRED_ROTARY: Mapping[str, bool] = {"llama": True, "qwen2": False}
+_HAS_PAIRED_ROTARY: Mapping[str, bool] = {"llama": True, "qwen2": False, "qwen3": False}
 
 DETAILS = (
     "general.name",
@@ -29,49 +33,6 @@ DETAILS = (
     "general.base_model.0.repo_url",
     "general.size_label",
 )
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The sizes of a Llama-family network; `head_size` and widths count numbers per token."""
-
-    family: str
-    layers: int
-    width: int
-    inner_width: int
-    heads: int
-    key_heads: int
-    head_size: int
-    vocabulary: int
-    context_tokens: int
-    rotary_base: float
-    norm_epsilon: float
-
-
-@dataclass
-class Layer:
-    """Weights of one layer, matrices (outputs, inputs); biases where the file has any."""
-
-    attention_norm: Array
-    attention_in: Array
-    """Rows of the queries, keys and values, one after another, with rotary pairs in halves."""
-    attention_in_bias: Array | None
-    attention_out: Array
-    attention_out_bias: Array | None
-    ffn_norm: Array
-    gate: Array
-    up: Array
-    down: Array
-
-
-@dataclass
-class Network:
-    """All weights in float32; `output` is the embeddings again where the file has no other."""
-
-    embeddings: Array
-    layers: list[Layer]
-    output_norm: Array
-    output: Array
 
 
 def read_network(file: GgufFile, a: Architecture) -> Network:
@@ -105,12 +66,13 @@ def read_architecture(file: GgufFile) -> Architecture:
     head_size = file.value(f"{family}.attention.key_length", int, width // heads)
     rotary_size = file.value(f"{family}.rope.dimension_count", int, head_size)
     scaling = file.value(f"{family}.rope.scaling.type", str, "none")
-    if rotary_size != head_size or scaling != "none" or file.has_tensor("rope_freqs.weight"):
+    if rotary_size != head_size or scaling != "none":
         raise UnsupportedModelError(
-            f"{file.name}: only plain rotary embeddings over the whole head are supported; this "
-            f"file has {rotary_size} of {head_size} dimensions, scaling {scaling!r}, frequency "
-            f"factors: {file.has_tensor('rope_freqs.weight')}"
+            f"{file.name}: only rotary embeddings over the whole head, plain or as Llama 3.1 "
+            f"stretches them, are supported; this file has {rotary_size} of {head_size} "
+            f"dimensions, scaling {scaling!r}"
         )
+    rotary_base = file.value(f"{family}.rope.freq_base", float, 10_000.0)
     return Architecture(
         family=family,
         layers=file.value(f"{family}.block_count", int),
@@ -121,9 +83,27 @@ def read_architecture(file: GgufFile) -> Architecture:
         head_size=head_size,
         vocabulary=len(file.value("tokenizer.ggml.tokens", list)),
         context_tokens=file.value(f"{family}.context_length", int),
-        rotary_base=file.value(f"{family}.rope.freq_base", float, 10_000.0),
+        rotary_base=rotary_base,
+        rotary_scaling=_read_rotary_scaling(file, rotary_base, head_size),
         norm_epsilon=file.value(f"{family}.attention.layer_norm_rms_epsilon", float),
     )
+
+
+def _read_rotary_scaling(file: GgufFile, base: float, head_size: int) -> RotaryScaling | None:
+    """The file holds what each frequency is divided by, and not the numbers that this came from:
+    those of Llama 3.1 to 3.3 are tried."""
+    if not file.has_tensor("rope_freqs.weight"):
+        return None
+    half = head_size // 2
+    found = file.tensor("rope_freqs.weight", (half,))
+    scaling = RotaryScaling("llama3", factor=float(found.max()))
+    expected = rotary_factors(base ** (-np.arange(half) / half), scaling)
+    if not np.allclose(found, expected, rtol=1e-3):
+        raise UnsupportedModelError(
+            f"{file.name}: its rotary frequency factors are not those of Llama 3.1 to 3.3; take "
+            "the Hugging Face directory of the model"
+        )
+    return scaling
 
 
 def _read_layer(file: GgufFile, a: Architecture, prefix: str) -> Layer:
@@ -139,6 +119,8 @@ def _read_layer(file: GgufFile, a: Architecture, prefix: str) -> Layer:
         gate=file.tensor(f"{prefix}.ffn_gate.weight", inner),
         up=file.tensor(f"{prefix}.ffn_up.weight", inner),
         down=file.tensor(f"{prefix}.ffn_down.weight", inner[::-1]),
+        query_norm=_read_head_norm(file, a, f"{prefix}.attn_q_norm.weight"),
+        key_norm=_read_head_norm(file, a, f"{prefix}.attn_k_norm.weight"),
     )
 
 
@@ -155,6 +137,10 @@ def _read_attention_in(file: GgufFile, a: Architecture, prefix: str) -> tuple[Ar
         weights.append(weight)
         biases.append(bias)
     return np.concatenate(weights), np.concatenate(biases) if has_any_bias else None
+
+
+def _read_head_norm(file: GgufFile, a: Architecture, name: str) -> Array | None:
+    return file.tensor(name, (a.head_size,)) if a.family == "qwen3" else None
 
 
 def _optional(file: GgufFile, name: str, shape: tuple[int, ...]) -> Array | None:

@@ -6,36 +6,23 @@ pre-tokenizers. Their rules here are those of the models' own published tokenize
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ModelCorruptError, UnsupportedModelError
 from halfsecond_export.prepare.gguf_file import GgufFile
+from halfsecond_export.prepare.language_model import TURN_ENDS, Chat
 
 # Values of gguf.TokenType.
 _CONTROL, _USER_DEFINED = 3, 4
 
-# Control tokens that end a turn whatever the metadata calls them (llama.cpp stops at the same).
-_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<|eom_id|>")
 
+def read_tokens(file: GgufFile, size: int) -> tuple[list[str], list[int]]:
+    """The tokens in the order of their ids, and what kind each is.
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """The tokens in the order of their ids, and those with a meaning of their own."""
-
-    tokens: list[str]
-    kinds: list[int]
-    bos_token: str | None
-    eos_token: str
-    unknown_token: str
-    stop_tokens: tuple[str, ...]
-
-
-def read_vocabulary(file: GgufFile, size: int) -> Vocabulary:
-    """Returns the vocabulary. Raises ModelCorruptError where ids and lists do not agree."""
+    Raises ModelCorruptError where ids and lists do not agree.
+    """
     tokens = file.value("tokenizer.ggml.tokens", list)
     kinds = file.value("tokenizer.ggml.token_type", list)
     if len(tokens) != size or len(kinds) != size or len(set(tokens)) != size:
@@ -43,54 +30,40 @@ def read_vocabulary(file: GgufFile, size: int) -> Vocabulary:
             f"{file.name}: {len(tokens)} tokens ({len(set(tokens))} different) with {len(kinds)} "
             f"types, expected {size} each"
         )
+    return tokens, kinds
+
+
+def read_chat(file: GgufFile, tokens: list[str], kinds: list[int]) -> Chat:
+    """The chat template and the tokens with a meaning of their own.
+
+    Raises ModelCorruptError, and UnsupportedModelError for a file without a template.
+    """
     eos_token = _named_token(file, tokens, "eos")
     if eos_token is None:
         raise ModelCorruptError(f"{file.name}: no metadata 'tokenizer.ggml.eos_token_id'")
-    ends = [eos_token, _named_token(file, tokens, "eot"), _named_token(file, tokens, "eom")]
-    ends += [token for token, kind in zip(tokens, kinds, strict=True) if _ends_turn(token, kind)]
-    return Vocabulary(
-        tokens=tokens,
-        kinds=kinds,
-        bos_token=_named_token(file, tokens, "bos"),
-        eos_token=eos_token,
-        unknown_token=_named_token(file, tokens, "unknown") or "",
-        stop_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
-    )
-
-
-def write_tokenizer(
-    file: GgufFile, vocabulary: Vocabulary, directory: Path, *, context_tokens: int
-) -> None:
-    """Writes `tokenizer.json` and `chat.json`.
-
-    Raises UnsupportedModelError for a tokenizer that is not byte-level BPE, for an unknown
-    pre-tokenizer, and for a file without a chat template.
-    """
-    tokenizer = _build_tokenizer(file, vocabulary)
-    tokenizer.save(str(directory / "tokenizer.json"), pretty=False)
     template = file.value("tokenizer.chat_template", str, "")
     if not template:
         raise UnsupportedModelError(
             f"{file.name}: no chat template; this is a base model, take its instruction variant"
         )
-    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
-    chat = {
-        "chat_template": template,
-        "bos_token": vocabulary.bos_token or "",
-        "eos_token": vocabulary.eos_token,
-        "stop_tokens": list(vocabulary.stop_tokens),
-        "bos_id": ids.get(vocabulary.bos_token or ""),
-        "eos_id": ids[vocabulary.eos_token],
-        "stop_ids": [ids[token] for token in vocabulary.stop_tokens],
-        # Whether a prompt that does not begin with the first token must be given it.
-        "is_bos_added": file.value("tokenizer.ggml.add_bos_token", bool, False),
-        "context_tokens": context_tokens,
-    }
-    text = json.dumps(chat, indent=2, ensure_ascii=False)
-    (directory / "chat.json").write_text(text + "\n", encoding="utf-8")
+    ends = [eos_token, _named_token(file, tokens, "eot"), _named_token(file, tokens, "eom")]
+    ends += [token for token, kind in zip(tokens, kinds, strict=True) if _ends_turn(token, kind)]
+    return Chat(
+        template=template,
+        bos_token=_named_token(file, tokens, "bos"),
+        eos_token=eos_token,
+        unknown_token=_named_token(file, tokens, "unknown") or "",
+        stop_tokens=tuple(dict.fromkeys(end for end in ends if end is not None)),
+        is_bos_added=file.value("tokenizer.ggml.add_bos_token", bool, False),
+    )
 
 
-def _build_tokenizer(file: GgufFile, vocabulary: Vocabulary) -> Any:
+def build_tokenizer(file: GgufFile, tokens: list[str], kinds: list[int]) -> Any:
+    """The `tokenizers.Tokenizer`.
+
+    Raises UnsupportedModelError for one that is not byte-level BPE, and for an unknown
+    pre-tokenizer; ModelCorruptError for merges that do not fit.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models
 
     kind = file.value("tokenizer.ggml.model", str)
@@ -106,7 +79,7 @@ def _build_tokenizer(file: GgufFile, vocabulary: Vocabulary) -> Any:
         )
     rule = _PRE_TOKENIZERS[name]
     merges = [tuple(merge.split(" ")) for merge in file.value("tokenizer.ggml.merges", list)]
-    ids = {token: index for index, token in enumerate(vocabulary.tokens)}
+    ids = {token: index for index, token in enumerate(tokens)}
     try:
         model = models.BPE(ids, merges, ignore_merges=rule.is_whole_word_first)
     except Exception as error:  # the library raises nothing narrower
@@ -124,7 +97,7 @@ def _build_tokenizer(file: GgufFile, vocabulary: Vocabulary) -> Any:
         tokenizer.add_tokens(
             [
                 AddedToken(token, normalized=False, special=is_special)
-                for token, found in zip(vocabulary.tokens, vocabulary.kinds, strict=True)
+                for token, found in zip(tokens, kinds, strict=True)
                 if found == wanted
             ]
         )
@@ -196,4 +169,4 @@ def _named_token(file: GgufFile, tokens: list[str], role: str) -> str | None:
 
 
 def _ends_turn(token: str, kind: int) -> bool:
-    return kind == _CONTROL and token in _TURN_ENDS
+    return kind == _CONTROL and token in TURN_ENDS

@@ -1,4 +1,4 @@
-"""Llama-family language models: GGUF to an ONNX model with a key/value cache, without torch.
+"""Writing a language model as an ONNX model with a key/value cache, without torch.
 
 The graph takes new tokens and the buffers of what came before. Its operators beside ONNX's own are
 ONNX Runtime's (`com.microsoft`): attention that rotates and appends to the buffers in place, RMS
@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from halfsecond.errors import ConfigError, UnsupportedModelError
-from halfsecond_export.prepare.gguf_file import GgufFile
-from halfsecond_export.prepare.gguf_network import (
-    DETAILS,
+from halfsecond_export.prepare.decoder_network import (
     Architecture,
     Layer,
     Network,
-    read_architecture,
-    read_network,
+    rotary_frequencies,
 )
-from halfsecond_export.prepare.gguf_tokenizer import read_vocabulary, write_tokenizer
+from halfsecond_export.prepare.language_model import LanguageModel
 from halfsecond_export.prepare.onnx_graph import MICROSOFT, GraphBuilder
 from halfsecond_export.prepare.onnx_products import FloatProducts, Int8Products, Matrix, Products
 from halfsecond_export.prepare.rotation import rotate_network
@@ -39,32 +36,37 @@ _LOUD_FIRST_LAYERS, _LOUD_LAST_LAYERS = 1, 2
 _HEAD_SIZE_MULTIPLE = 16
 
 
-def convert_gguf_to_onnx_files(
-    source: Path, directory: Path, *, quantization: str
-) -> dict[str, Any]:
+def write_onnx(model: LanguageModel, directory: Path, *, quantization: str) -> None:
     """Writes `model.onnx` with its data, the tokenizer and `chat.json` into an empty directory.
 
-    Returns what the file says about itself: name, licence, sizes. Raises ModelCorruptError,
-    UnsupportedModelError and ConfigError.
+    Raises ConfigError for an unknown quantization, and what `check_onnx` does.
     """
     if quantization not in QUANTIZATIONS:
         raise ConfigError(
             f"quantization {quantization!r} is not supported; valid: {', '.join(QUANTIZATIONS)}"
         )
-    file = GgufFile(source)
-    architecture = read_architecture(file)
-    if architecture.head_size % _HEAD_SIZE_MULTIPLE:
-        raise UnsupportedModelError(
-            f"{file.name}: heads of {architecture.head_size} numbers; ONNX Runtime's attention "
-            f"takes multiples of {_HEAD_SIZE_MULTIPLE}"
-        )
-    vocabulary = read_vocabulary(file, architecture.vocabulary)
-    write_tokenizer(file, vocabulary, directory, context_tokens=architecture.context_tokens)
-    network = read_network(file, architecture)
-    rotate_network(network, architecture)
-    graph = build_graph(network, architecture, quantization=quantization)
+    check_onnx(model.architecture)
+    network = model.network.copy()
+    rotate_network(network, model.architecture)
+    graph = build_graph(network, model.architecture, quantization=quantization)
     graph.save(directory / MODEL_NAME)
-    return {**file.texts(DETAILS), "architecture": vars(architecture)}
+    model.write_chat(directory)
+
+
+def check_onnx(architecture: Architecture) -> None:
+    """Raises UnsupportedModelError for a network that the graph cannot express."""
+    a = architecture
+    if a.head_size % _HEAD_SIZE_MULTIPLE:
+        raise UnsupportedModelError(
+            f"heads of {a.head_size} numbers; ONNX Runtime's attention takes multiples of "
+            f"{_HEAD_SIZE_MULTIPLE}. Take CTranslate2: --format ctranslate2-int8"
+        )
+    if any(a.windows) or a.activation != "silu" or a.embedding_scale != 1:
+        raise UnsupportedModelError(
+            f"{a.family} has windows or norms that the ONNX decoder does not compute; it takes "
+            "Llama, Mistral without a window, Qwen2 and Qwen3. Take CTranslate2: "
+            "--format ctranslate2-int8"
+        )
 
 
 def build_graph(network: Network, architecture: Architecture, *, quantization: str) -> GraphBuilder:
@@ -145,9 +147,10 @@ class _Decoder:
             past.append(graph.input(f"past_{kind}_{index}", "float32", shape))
             present.append(f"present_{kind}_{index}")
             graph.output(present[-1], "float32", shape)
+        given = [packed, "", ""] if layer.query_norm is None else self._normed(layer, name, packed)
         return graph.node(
             "GroupQueryAttention",
-            [packed, "", "", *past, "last", "total", "rotary.cosine", "rotary.sine"],
+            [*given, *past, "last", "total", "rotary.cosine", "rotary.sine"],
             f"{name}.mixed",
             *present,
             domain=MICROSOFT,
@@ -156,6 +159,29 @@ class _Decoder:
             do_rotary=1,
             rotary_interleaved=0,
         )
+
+    def _normed(self, layer: Layer, name: str, packed: str) -> list[str]:
+        """Queries and keys normed head by head, and the values."""
+        graph, a = self._graph, self._sizes
+        key_rows = a.key_heads * a.head_size
+        lengths = graph.shape((a.heads * a.head_size, key_rows, key_rows))
+        names = [f"{name}.{part}" for part in ("queries", "keys", "values")]
+        graph.node("Split", [packed, lengths], *names, axis=-1)
+        # 0 keeps a size, -1 takes what is left.
+        apart, together = graph.shape((0, 0, -1, a.head_size)), graph.shape((0, 0, -1))
+        given = []
+        for part, gamma in zip(names, (layer.query_norm, layer.key_norm), strict=False):
+            heads = graph.node("Reshape", [part, apart], f"{part}.heads")
+            weight = graph.tensor(f"{part}.norm", gamma)  # type: ignore[arg-type]
+            normed = graph.node(
+                "SimplifiedLayerNormalization",
+                [heads, weight],
+                f"{part}.normed",
+                axis=-1,
+                epsilon=a.norm_epsilon,
+            )
+            given.append(graph.node("Reshape", [normed, together], f"{part}.turned"))
+        return [*given, names[2]]
 
     def _norm(self, name: str, state: str, skip: str | None) -> tuple[str, str]:
         """Returns the RMS norm of the sum of `state` and `skip`, and the sum."""
@@ -178,8 +204,6 @@ class _Decoder:
     def _add_rotary_tables(self) -> None:
         """Cosines and sines (positions, head size / 2) of Su et al. 2021."""
         a = self._sizes
-        half = a.head_size // 2
-        frequencies = a.rotary_base ** (-np.arange(half) / half)
-        angles = np.arange(a.context_tokens)[:, None] * frequencies
+        angles = np.arange(a.context_tokens)[:, None] * rotary_frequencies(a, 0)
         self._graph.tensor("rotary.cosine", np.cos(angles).astype(np.float32))
         self._graph.tensor("rotary.sine", np.sin(angles).astype(np.float32))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond_export.prepare.gguf_network import Array
+from halfsecond_export.prepare.decoder_network import Array
 from halfsecond_export.prepare.onnx_graph import MICROSOFT, GraphBuilder
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ConfigError
-from halfsecond_export.prepare.gguf_llm import convert_gguf_files
-from halfsecond_export.prepare.onnx_llm import convert_gguf_to_onnx_files
+from halfsecond_export.prepare.gguf_llm import convert_gguf_files, convert_gguf_to_onnx_files
 from halfsecond_export.prepare.onnx_output import add_onnx_output
 from halfsecond_export.prepare.onnx_whisper import convert_ctranslate2_whisper_files
 from halfsecond_export.prepare.request import Preparer, PrepareRequest

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond_export.prepare.gguf_network import Architecture, Array, Layer, Network
+from halfsecond_export.prepare.decoder_network import Architecture, Array, Layer, Network
 
 # Any orthogonal matrix does; a fixed one makes the files of a source come out the same.
 _SEED = 0
@@ -47,6 +47,8 @@ def _rotate_residual(layer: Layer, turn: NDArray[Any]) -> None:
 def _rotate_values(layer: Layer, a: Architecture, random: np.random.Generator) -> None:
     """Attention mixes values head by head: those of a head can be turned, and turned back after."""
     first_value = (a.heads + a.key_heads) * a.head_size
+    if layer.attention_in_bias is not None:
+        layer.attention_in_bias = layer.attention_in_bias.copy()
     for head in range(a.key_heads):
         turn = _orthogonal(a.head_size, random)
         at = first_value + head * a.head_size

@@ -10,12 +10,12 @@ nothing at run time, because the division goes into the layer before: SmoothQuan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from halfsecond.models.llm.answerer import Message
+from halfsecond_export.prepare.decoder_network import Architecture, Layer, Network
+from halfsecond_export.prepare.decoder_pass import LayerPass, Values, embedded
 
 # SmoothQuant's alpha: 0 leaves the activations alone, 1 makes them all equal and the weights bad.
 # On SmolLM2-135M (241 tokens) the divergence from float32 was 0.058 nats without smoothing,
@@ -47,9 +47,6 @@ _CONVERSATIONS: Sequence[Sequence[str]] = (
     ),
 )
 
-# All are float32; numpy types most results of arithmetic as "some float".
-Array = NDArray[Any]
-
 
 def calibration_conversations() -> list[list[Message]]:
     """Returns the conversations whose activations are looked at."""
@@ -63,125 +60,68 @@ def calibration_conversations() -> list[list[Message]]:
     return conversations
 
 
-def smooth_decoder(decoder: Any, sizes: Any, prompts: Sequence[Sequence[int]]) -> None:
-    """Rescales the weights of a `TransformerDecoderSpec` in place; its outputs stay the same.
+def smooth_network(
+    network: Network, architecture: Architecture, prompts: Sequence[Sequence[int]]
+) -> None:
+    """Rescales the weights of a network in place; its outputs stay the same.
 
-    `prompts` are token ids. The weights must be float32 arrays with rotary heads in halves.
+    `prompts` are token ids.
     """
-    states = [np.asarray(decoder.embeddings.weight)[np.asarray(prompt)] for prompt in prompts]
-    for layer in decoder.layer:
-        passes = [_LayerPass(layer, sizes, state) for state in states]
+    states = [embedded(network, architecture, list(prompt)) for prompt in prompts]
+    for index, layer in enumerate(network.layers):
+        passes = [LayerPass(layer, index, architecture, state) for state in states]
         states = [each.output for each in passes]
-        _smooth_layer(layer, sizes, passes)
+        _smooth_layer(layer, architecture, passes)
 
 
-class _LayerPass:
-    """One layer on one prompt: its output, and what its four matrix products were given."""
-
-    def __init__(self, layer: Any, sizes: Any, state: Array) -> None:
-        attention, ffn = layer.self_attention, layer.ffn
-        self.normed = _rms_norm(state, attention.layer_norm.gamma, sizes.norm_epsilon)
-        self.mixed = _attend(_linear(self.normed, attention.linear[0]), sizes)
-        state = state + _linear(self.mixed, attention.linear[1])
-        self.ffn_normed = _rms_norm(state, ffn.layer_norm.gamma, sizes.norm_epsilon)
-        gate = _linear(self.ffn_normed, ffn.linear_0)
-        self.inner = gate / (1 + np.exp(-gate)) * _linear(self.ffn_normed, ffn.linear_0_noact)
-        self.output: Array = state + _linear(self.inner, ffn.linear_1)
-
-
-def _smooth_layer(layer: Any, sizes: Any, passes: Sequence[_LayerPass]) -> None:
-    attention, ffn = layer.self_attention, layer.ffn
-    into, out = attention.linear
-    scale = _scale(_largest([p.normed for p in passes]), _reach(into))
-    attention.layer_norm.gamma = attention.layer_norm.gamma / scale
-    into.weight = into.weight * scale
+def _smooth_layer(layer: Layer, sizes: Architecture, passes: Sequence[LayerPass]) -> None:
+    scale = _scale(_largest([p.normed for p in passes]), _reach(layer.attention_in))
+    layer.attention_norm = layer.attention_norm / scale
+    layer.attention_in = layer.attention_in * scale
 
     # Query heads that share a value head must share its scale.
     shape = (sizes.key_heads, sizes.heads // sizes.key_heads, sizes.head_size)
     mixed = _largest([p.mixed for p in passes]).reshape(shape).max(1)
-    scale = _scale(mixed, _reach(out).reshape(shape).max(1))
-    values = slice(-sizes.key_heads * sizes.head_size, None)
-    _divide_rows(into, values, scale.reshape(-1))
-    out.weight = out.weight * np.broadcast_to(scale[:, None], shape).reshape(-1)
+    scale = _scale(mixed, _reach(layer.attention_out).reshape(shape).max(1))
+    _divide_values(layer, scale.reshape(-1))
+    layer.attention_out = layer.attention_out * np.broadcast_to(scale[:, None], shape).reshape(-1)
 
     largest = _largest([p.ffn_normed for p in passes])
-    scale = _scale(largest, np.maximum(_reach(ffn.linear_0), _reach(ffn.linear_0_noact)))
-    ffn.layer_norm.gamma = ffn.layer_norm.gamma / scale
-    ffn.linear_0.weight = ffn.linear_0.weight * scale
-    ffn.linear_0_noact.weight = ffn.linear_0_noact.weight * scale
+    scale = _scale(largest, np.maximum(_reach(layer.gate), _reach(layer.up)))
+    layer.ffn_norm = layer.ffn_norm / scale
+    layer.gate = layer.gate * scale
+    layer.up = layer.up * scale
 
-    scale = _scale(_largest([p.inner for p in passes]), _reach(ffn.linear_1))
-    _divide_rows(ffn.linear_0_noact, slice(None), scale)
-    ffn.linear_1.weight = ffn.linear_1.weight * scale
+    scale = _scale(_largest([p.inner for p in passes]), _reach(layer.down))
+    layer.up = layer.up / scale[:, None]
+    layer.down = layer.down * scale
 
 
-def _divide_rows(linear: Any, rows: slice, scale: Array) -> None:
-    weight = linear.weight.copy()
+def _divide_values(layer: Layer, scale: Values) -> None:
+    """The values are the last rows of what goes into attention."""
+    rows = slice(-len(scale), None)
+    weight = layer.attention_in.copy()
     weight[rows] /= scale[:, None]
-    linear.weight = weight
-    if linear.has_bias():
-        bias = linear.bias.copy()
+    layer.attention_in = weight
+    if layer.attention_in_bias is not None:
+        bias = layer.attention_in_bias.copy()
         bias[rows] /= scale
-        linear.bias = bias
+        layer.attention_in_bias = bias
 
 
-def _scale(activations: Array, weights: Array) -> Array:
+def _scale(activations: Values, weights: Values) -> Values:
     """SmoothQuant, formula 4: max|X|^alpha / max|W|^(1 - alpha), by input channel."""
     up = np.maximum(activations, _SMALLEST) ** STRENGTH
     down = np.maximum(weights, _SMALLEST) ** (1 - STRENGTH)
     return (up / down).astype(np.float32)
 
 
-def _largest(inputs: Sequence[Array]) -> Array:
-    largest: Array = np.max([np.abs(each).max(0) for each in inputs], axis=0)
+def _largest(inputs: Sequence[Values]) -> Values:
+    largest: Values = np.max([np.abs(each).max(0) for each in inputs], axis=0)
     return largest
 
 
-def _reach(linear: Any) -> Array:
+def _reach(weight: Values) -> Values:
     """The largest weight by input channel."""
-    reach: Array = np.abs(linear.weight).max(0)
+    reach: Values = np.abs(weight).max(0)
     return reach
-
-
-def _linear(inputs: Array, linear: Any) -> Array:
-    result: Array = inputs @ linear.weight.T
-    if linear.has_bias():
-        result = result + linear.bias
-    return result
-
-
-def _rms_norm(state: Array, gamma: Array, epsilon: float) -> Array:
-    mean = np.mean(state * state, axis=-1, keepdims=True)
-    normed: Array = state / np.sqrt(mean + np.float32(epsilon)) * gamma
-    return normed
-
-
-def _attend(projected: Array, sizes: Any) -> Array:
-    """Causal attention on fused queries, keys and values (tokens, rows)."""
-    tokens = projected.shape[0]
-    heads = projected.reshape(tokens, -1, sizes.head_size)
-    queries, keys, values = np.split(heads, [sizes.heads, sizes.heads + sizes.key_heads], axis=1)
-    group = sizes.heads // sizes.key_heads
-    queries, keys = _rotate(queries, sizes.rotary_base), _rotate(keys, sizes.rotary_base)
-    # (heads, tokens, size): matrix products by head.
-    queries = queries.swapaxes(0, 1)
-    keys = np.repeat(keys.swapaxes(0, 1), group, axis=0)
-    values = np.repeat(values.swapaxes(0, 1), group, axis=0)
-    scores = queries @ keys.swapaxes(1, 2) / np.sqrt(np.float32(sizes.head_size))
-    scores = np.where(np.tri(tokens, dtype=bool), scores, np.float32(-np.inf))
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
-    mixed: Array = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
-    return mixed
-
-
-def _rotate(heads: Array, base: float) -> Array:
-    """Rotary embedding (Su et al. 2021) on heads in halves."""
-    tokens, _, size = heads.shape
-    frequencies = base ** (-np.arange(size // 2) / (size // 2))
-    angles = (np.arange(tokens)[:, None] * frequencies)[:, None]
-    cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-    first, second = heads[..., : size // 2], heads[..., size // 2 :]
-    halves = [first * cosine - second * sine, second * cosine + first * sine]
-    turned: Array = np.concatenate(halves, axis=-1)
-    return turned
