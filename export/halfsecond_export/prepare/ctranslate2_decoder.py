@@ -1,6 +1,8 @@
 """Writing a language model for CTranslate2, without torch.
 
-The layout is that of CTranslate2's own loaders for Hugging Face's models.
+The layout is that of CTranslate2's own loaders for Hugging Face's models. One thing is left out:
+windows, with which CTranslate2 4.8 refuses a prompt that is longer than them or computes it wrongly.
+Without them a text is exact up to the window, and behind it layers see further than they learned.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ def write_ctranslate2(model: LanguageModel, directory: Path, *, quantization: st
         )
     network = model.network.copy()
     if quantization.startswith("int8"):
+        # Smoothing replaces all other matrices, and CTranslate2 rounds them in place.
+        is_tied = network.output is network.embeddings
+        network.embeddings = network.embeddings.copy()
+        network.output = network.embeddings if is_tied else network.output.copy()
         prompts = [model.conversation_tokens(each) for each in calibration_conversations()]
         smooth_network(network, model.architecture, prompts)
     spec = build_spec(network, model.architecture)
@@ -54,8 +60,11 @@ def write_ctranslate2(model: LanguageModel, directory: Path, *, quantization: st
 def build_spec(network: Network, architecture: Architecture) -> Any:
     """Returns the `TransformerDecoderModelSpec` with all weights in float32."""
     from ctranslate2.specs import Activation, TransformerDecoderModelSpec
+    from ctranslate2.specs.attention_spec import RotaryScalingType
 
     a = architecture
+    scaling = a.rotary_scaling
+    kinds = {"linear": RotaryScalingType.Linear, "llama3": RotaryScalingType.Llama3}
     activations = {
         "silu": Activation.SWISH,
         "gelu": Activation.GELU,
@@ -71,6 +80,8 @@ def build_spec(network: Network, architecture: Architecture) -> Any:
         rotary_dim=0,
         rotary_interleave=False,
         rotary_base=a.rotary_base,
+        rotary_scaling_type=None if scaling is None else kinds[scaling.kind],
+        original_max_position_embeddings=0 if scaling is None else scaling.original_tokens,
         num_heads_kv=a.key_heads if a.key_heads != a.heads else None,
         head_dim=a.head_size if a.head_size * a.heads != a.width else None,
         qk_norm=network.layers[0].query_norm is not None,
@@ -114,21 +125,13 @@ def _fill_layer(filled: Any, layer: Layer) -> None:
 
 
 def _fill_positions(attention: Any, a: Architecture, index: int) -> None:
-    """What turns the heads of a layer and how far it sees; the library takes numpy's numbers."""
-    from ctranslate2.specs.attention_spec import RotaryScalingType
-
+    """What turns the heads of a layer; the library takes numpy's numbers."""
     base, scaling = a.rotary(index)
     attention.rotary_base = np.float32(base)
-    if window := a.window(index):
-        attention.sliding_window = np.int32(window)
-    if scaling is None:
+    if a.rotary_scaling is None:
         return
-    attention.rotary_scaling_factor = np.float32(scaling.factor)
-    if scaling.kind == "linear":
-        attention.rotary_scaling_type = np.int8(RotaryScalingType.Linear)
-        return
-    # The library's own loader leaves out factor and context, without which nothing is stretched.
-    attention.rotary_scaling_type = np.int8(RotaryScalingType.Llama3)
-    attention.rotary_low_freq_factor = np.float32(scaling.low)
-    attention.rotary_high_freq_factor = np.float32(scaling.high)
-    attention.original_max_position_embeddings = np.int32(scaling.original_tokens)
+    # The library reads this of Llama 3, too, but its own specification has no place for it.
+    vars(attention)["rotary_scaling_factor"] = np.float32(scaling.factor if scaling else 1)
+    if a.rotary_scaling.kind == "llama3":
+        attention.rotary_low_freq_factor = np.float32(a.rotary_scaling.low)
+        attention.rotary_high_freq_factor = np.float32(a.rotary_scaling.high)

@@ -1,4 +1,4 @@
-"""A language model's network as every reader leaves it and every writer takes it: sizes and weights.
+"""A language model's network as every reader leaves it and every writer takes it.
 
 The families of Llama differ in little: where norms stand, what turns the heads, what a layer looks
 back at. What differs is a field here.
@@ -60,6 +60,11 @@ class Architecture:
     def window(self, layer: int) -> int:
         """How many tokens a layer sees; 0 is all."""
         return self.windows[layer] if self.windows else 0
+
+    @property
+    def exact_tokens(self) -> int:
+        """How long a text may be for windows to leave nothing out."""
+        return min([self.context_tokens, *(window for window in self.windows if window)])
 
     def rotary(self, layer: int) -> tuple[float, RotaryScaling | None]:
         """The base of a layer's rotary embedding, and how it is stretched."""

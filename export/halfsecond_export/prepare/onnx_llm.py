@@ -61,11 +61,10 @@ def check_onnx(architecture: Architecture) -> None:
             f"heads of {a.head_size} numbers; ONNX Runtime's attention takes multiples of "
             f"{_HEAD_SIZE_MULTIPLE}. Take CTranslate2: --format ctranslate2-int8"
         )
-    if any(a.windows) or a.activation != "silu" or a.embedding_scale != 1:
+    if a.window_rotary_base is not None or a.activation != "silu" or a.embedding_scale != 1:
         raise UnsupportedModelError(
-            f"{a.family} has windows or norms that the ONNX decoder does not compute; it takes "
-            "Llama, Mistral without a window, Qwen2 and Qwen3. Take CTranslate2: "
-            "--format ctranslate2-int8"
+            f"{a.family} has norms that the ONNX decoder does not compute; it takes Llama, Mistral, "
+            "Qwen2 and Qwen3. Take CTranslate2: --format ctranslate2-int8"
         )
 
 
@@ -158,6 +157,7 @@ class _Decoder:
             kv_num_heads=a.key_heads,
             do_rotary=1,
             rotary_interleaved=0,
+            **({"local_window_size": a.window(index)} if a.window(index) else {}),
         )
 
     def _normed(self, layer: Layer, name: str, packed: str) -> list[str]:

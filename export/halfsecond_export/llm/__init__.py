@@ -1,0 +1,1 @@
+"""Language models into what the runtime's local answerer opens, compared with their weights."""
