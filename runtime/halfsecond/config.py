@@ -160,7 +160,8 @@ class LlmConfig(Section, frozen=True, kw_only=True):
     kind: Literal["local", "openai", "function"] = "local"
     """A model on this machine, an OpenAI-compatible address, or a Python function of yours."""
     model: str = "smollm2-135m-onnx"
-    """Catalog name (local), or the model's name at `base_url` (openai)."""
+    """Catalog name or the directory that `halfsecond export llm` wrote, with a slash in it (local);
+    or the model's name at `base_url` (openai)."""
     threads: int = 1
     """More can be slower where voice and face work beside it: measure with `bench threads`."""
     base_url: str = ""
@@ -388,9 +389,13 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     asr = config.asr
     if is_directory_name(asr.model):
         asr = replace(asr, model=absolute(asr.model))
+    llm = config.llm
+    if llm.kind == "local" and is_directory_name(llm.model):
+        llm = replace(llm, model=absolute(llm.model))
     return replace(
         config,
         asr=asr,
+        llm=llm,
         server=replace(config.server, keys=absolute(config.server.keys or "") or None),
         persona=replace(config.persona, facts_file=absolute(config.persona.facts_file)),
         face=replace(

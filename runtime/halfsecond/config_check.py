@@ -44,6 +44,8 @@ def _check_models(config: Config) -> None:
         named["llm"] = config.llm.model
     if is_directory_name(config.asr.model):
         artifact_of_kind(named.pop("asr"), "whisper")
+    if is_directory_name(named.get("llm", "")):
+        artifact_of_kind(named.pop("llm"), "llm")
     for stage, name in named.items():
         found = catalog.entry(name).stage
         if found != stage:

@@ -20,7 +20,6 @@ from fakes.hugging_face_models import (
 from halfsecond.models.llm.onnx_decoder import OnnxDecoder
 from halfsecond_export.llm.hugging_face import read_hugging_face
 from halfsecond_export.prepare.ctranslate2_decoder import write_ctranslate2
-from halfsecond_export.prepare.decoder_network import RotaryScaling
 from halfsecond_export.prepare.decoder_pass import logits
 from halfsecond_export.prepare.language_model import LanguageModel
 from halfsecond_export.prepare.onnx_llm import write_onnx
@@ -39,14 +38,16 @@ def on_ctranslate2(model: LanguageModel, directory: Path, quantization: str) -> 
     write_ctranslate2(model, directory, quantization=quantization)
     compute = "int8" if quantization.startswith("int8") else "float32"
     generator = ctranslate2.Generator(str(directory), compute_type=compute, intra_threads=1)
-    return np.array(generator.forward_batch([PROMPT]))[0]
+    found: Array = np.array(generator.forward_batch([PROMPT]))[0]
+    return found
 
 
 def on_onnx(model: LanguageModel, directory: Path, quantization: str) -> Array:
     directory.mkdir()
     write_onnx(model, directory, quantization=quantization)
     decoder = OnnxDecoder(directory, threads=1, capacity=64)
-    return decoder.append(PROMPT, rows=len(PROMPT)).copy()
+    found: Array = decoder.append(PROMPT, rows=len(PROMPT)).copy()
+    return found
 
 
 def difference(found: Array, name: str, *, rows: int = len(GOLDEN_ROWS)) -> float:

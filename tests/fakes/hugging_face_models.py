@@ -177,7 +177,7 @@ def write_model(name: str, directory: Path, **changes: Any) -> Path:
 def write_tokenizer(directory: Path) -> None:
     """Byte-level BPE with the tokens of `gguf_networks`, and ChatML."""
     tokens = {token: index for index, token in enumerate(TOKENS)}
-    merges = [tuple(merge.split(" ")) for merge in MERGES]
+    merges: Any = [tuple(merge.split(" ")) for merge in MERGES]
     tokenizer: Any = Tokenizer(models.BPE(tokens, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

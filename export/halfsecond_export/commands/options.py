@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from halfsecond.artifact import Artifact
 from halfsecond.errors import ConfigError, HalfsecondError, ModelError
@@ -38,6 +39,28 @@ def encoded(out: Path, artifacts: Mapping[Any, Artifact]) -> str:
         for name, artifact in artifacts.items()
     }
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+
+
+def checks_table(title: str, artifacts: Mapping[str, Artifact]) -> Table:
+    """What was compared of each artifact, and whether it is near enough."""
+    table = Table(box=None, title=title, title_justify="left")
+    for column in ("format", "MB", "check", "value", "n", "tolerance", ""):
+        table.add_column(column)
+    for name, artifact in artifacts.items():
+        size = sum(file.size_bytes for file in artifact.files.values()) / 1e6
+        for at, check in enumerate(artifact.checks):
+            bound = f"≤ {check.at_most:g}" if check.at_most is not None else ""
+            bound = f"≥ {check.at_least:g}" if check.at_least is not None else bound
+            table.add_row(
+                "" if at else name,
+                "" if at else f"{size:.0f}",
+                check.what,
+                f"{check.value:.3g}{check.unit}",
+                str(check.n),
+                bound,
+                "" if check.is_met else "missed",
+            )
+    return table
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from halfsecond import audio
 from halfsecond.artifact import Artifact
@@ -21,6 +20,7 @@ from halfsecond.store import Store
 from halfsecond_export.commands.options import (
     REJECTED,
     Home,
+    checks_table,
     encoded,
     extra_packages,
     progress_bar,
@@ -94,24 +94,7 @@ def _recordings(folder: Path | None) -> list[NDArray[np.float32]]:
 
 
 def _show(target: Path, artifacts: dict[str, Artifact]) -> None:
-    table = Table(box=None, title=f"Whisper in {target}", title_justify="left")
-    for column in ("format", "MB", "check", "value", "n", "tolerance", ""):
-        table.add_column(column)
-    for name, artifact in artifacts.items():
-        size = sum(file.size_bytes for file in artifact.files.values()) / 1e6
-        for at, check in enumerate(artifact.checks):
-            bound = f"≤ {check.at_most:g}" if check.at_most is not None else ""
-            bound = f"≥ {check.at_least:g}" if check.at_least is not None else bound
-            table.add_row(
-                "" if at else name,
-                "" if at else f"{size:.0f}",
-                check.what,
-                f"{check.value:.3g}",
-                str(check.n),
-                bound,
-                "" if check.is_met else "missed",
-            )
-    Console().print(table)
+    Console().print(checks_table(f"Whisper in {target}", artifacts))
     for name, artifact in artifacts.items():
         if artifact.is_rejected:
             Console().print(f"{name} is rejected and will not be used", markup=False)

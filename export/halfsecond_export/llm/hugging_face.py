@@ -122,7 +122,8 @@ class _Reader:
         return np.concatenate(weights), np.concatenate(present) if present else None
 
     def _norm(self, name: str, size: int) -> Array:
-        return self._tensor(f"{name}.weight", (size,)) + self._norm_offset
+        norm: Array = self._tensor(f"{name}.weight", (size,)) + self._norm_offset
+        return norm
 
     def _optional(self, name: str, shape: tuple[int, ...]) -> Array | None:
         return self._tensor(name, shape) if self._prefix + name in self._weights.names else None

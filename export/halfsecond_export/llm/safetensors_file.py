@@ -24,10 +24,13 @@ class SafetensorsWeights:
     Keeps a record of what was read, so that a converter can tell whether it left one out.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Raises ModelMissingError, ModelCorruptError, and UnsupportedModelError for weights that
-        are pickled or quantised."""
-        self.files = _weight_files(directory)
+    def __init__(self, directory: Path, *, single: str = SINGLE_NAME) -> None:
+        """`single` is the file where there is no index of several.
+
+        Raises ModelMissingError, ModelCorruptError, and UnsupportedModelError for weights that
+        are pickled.
+        """
+        self.files = _weight_files(directory, single)
         self._entries: dict[str, tuple[Path, int, dict[str, Any]]] = {}
         for file in self.files:
             start, header = _header(file)
@@ -76,9 +79,9 @@ class SafetensorsWeights:
         return np.array(stored, np.float32).reshape(found)
 
 
-def _weight_files(directory: Path) -> list[Path]:
+def _weight_files(directory: Path, single: str) -> list[Path]:
     index = directory / INDEX_NAME
-    names = {SINGLE_NAME}
+    names = {single}
     if index.is_file():
         try:
             names = set(json.loads(index.read_bytes())["weight_map"].values())

@@ -1,7 +1,7 @@
 """Writing a language model for CTranslate2, without torch.
 
 The layout is that of CTranslate2's own loaders for Hugging Face's models. One thing is left out:
-windows, with which CTranslate2 4.8 refuses a prompt that is longer than them or computes it wrongly.
+windows, with which CTranslate2 4.8 refuses a longer prompt or computes it wrongly.
 Without them a text is exact up to the window, and behind it layers see further than they learned.
 """
 
@@ -16,10 +16,8 @@ import numpy as np
 from halfsecond.errors import ConfigError
 from halfsecond_export.prepare.decoder_network import (
     Architecture,
-    Array,
     Layer,
     Network,
-    RotaryScaling,
 )
 from halfsecond_export.prepare.language_model import LanguageModel
 from halfsecond_export.prepare.smoothing import calibration_conversations, smooth_network

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float32]
+Array: TypeAlias = NDArray[Any]
+"""Of float32; numpy types most results of arithmetic as "some float"."""
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
 
@@ -74,7 +75,7 @@ class Architecture:
 
     def details(self) -> dict[str, str | int | float]:
         """The sizes, for a manifest."""
-        fields = dataclasses.asdict(self).items()
+        fields = {**dataclasses.asdict(self), "exact_tokens": self.exact_tokens}.items()
         return {name: value for name, value in fields if isinstance(value, str | int | float)}
 
 

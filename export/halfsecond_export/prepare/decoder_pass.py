@@ -5,8 +5,6 @@ It is what smoothing looks into, and what an exported model is compared with.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
@@ -14,20 +12,18 @@ from scipy.special import erf
 from halfsecond_export.prepare.decoder_network import (
     Activation,
     Architecture,
+    Array,
     Layer,
     Network,
     rotary_frequencies,
 )
-
-# All are float32; numpy types most results of arithmetic as "some float".
-Values = NDArray[Any]
 
 
 class LayerPass:
     """One layer on the states (tokens, width) of one text: its output, and what its four matrix
     products were given."""
 
-    def __init__(self, layer: Layer, index: int, sizes: Architecture, state: Values) -> None:
+    def __init__(self, layer: Layer, index: int, sizes: Architecture, state: Array) -> None:
         epsilon = sizes.norm_epsilon
         self.normed = rms_norm(state, layer.attention_norm, epsilon)
         projected = linear(self.normed, layer.attention_in, layer.attention_in_bias)
@@ -42,16 +38,16 @@ class LayerPass:
         added = linear(self.inner, layer.down)
         if layer.ffn_post_norm is not None:
             added = rms_norm(added, layer.ffn_post_norm, epsilon)
-        self.output: Values = state + added
+        self.output: Array = state + added
 
 
-def embedded(network: Network, sizes: Architecture, tokens: list[int]) -> Values:
+def embedded(network: Network, sizes: Architecture, tokens: list[int]) -> Array:
     """The states (tokens, width) that the first layer is given."""
-    scaled: Values = network.embeddings[np.asarray(tokens)] * np.float32(sizes.embedding_scale)
+    scaled: Array = network.embeddings[np.asarray(tokens)] * np.float32(sizes.embedding_scale)
     return scaled
 
 
-def logits(network: Network, sizes: Architecture, tokens: list[int]) -> Values:
+def logits(network: Network, sizes: Architecture, tokens: list[int]) -> Array:
     """Logits (tokens, vocabulary) after each token of a text."""
     state = embedded(network, sizes, tokens)
     for index, layer in enumerate(network.layers):
@@ -59,23 +55,23 @@ def logits(network: Network, sizes: Architecture, tokens: list[int]) -> Values:
     return linear(rms_norm(state, network.output_norm, sizes.norm_epsilon), network.output)
 
 
-def linear(inputs: Values, weight: Values, bias: Values | None = None) -> Values:
+def linear(inputs: Array, weight: Array, bias: Array | None = None) -> Array:
     """The product with a matrix (outputs, inputs), and its biases added."""
-    result: Values = inputs @ weight.T
+    result: Array = inputs @ weight.T
     return result if bias is None else result + bias
 
 
-def rms_norm(state: Values, gamma: Values, epsilon: float) -> Values:
+def rms_norm(state: Array, gamma: Array, epsilon: float) -> Array:
     """Rows of mean square 1, times `gamma`."""
     mean = np.mean(state * state, axis=-1, keepdims=True)
-    normed: Values = state / np.sqrt(mean + np.float32(epsilon)) * gamma
+    normed: Array = state / np.sqrt(mean + np.float32(epsilon)) * gamma
     return normed
 
 
-def activated(values: Values, kind: Activation) -> Values:
+def activated(values: Array, kind: Activation) -> Array:
     """What opens the gate of a feed-forward part (Hendrycks and Gimpel 2016)."""
     if kind == "silu":
-        result: Values = values / (1 + np.exp(-values))
+        result: Array = values / (1 + np.exp(-values))
     elif kind == "gelu":
         result = 0.5 * values * (1 + erf(values / np.sqrt(np.float32(2))))
     else:
@@ -84,7 +80,7 @@ def activated(values: Values, kind: Activation) -> Values:
     return result
 
 
-def _attend(projected: Values, layer: Layer, index: int, sizes: Architecture) -> Values:
+def _attend(projected: Array, layer: Layer, index: int, sizes: Architecture) -> Array:
     """Causal attention on fused queries, keys and values (tokens, rows)."""
     tokens = projected.shape[0]
     heads = projected.reshape(tokens, -1, sizes.head_size)
@@ -103,7 +99,7 @@ def _attend(projected: Values, layer: Layer, index: int, sizes: Architecture) ->
     scores = np.where(_seen(tokens, sizes.window(index)), scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    mixed: Values = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
+    mixed: Array = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
     return mixed
 
 
@@ -113,12 +109,12 @@ def _seen(tokens: int, window: int) -> NDArray[np.bool_]:
     return seen & ~np.tri(tokens, k=-window, dtype=bool) if window else seen
 
 
-def _turned(heads: Values, frequencies: NDArray[np.float64]) -> Values:
+def _turned(heads: Array, frequencies: NDArray[np.float64]) -> Array:
     """Rotary embedding (Su et al. 2021) on heads (tokens, heads, size) in halves."""
     tokens, _, size = heads.shape
     angles = (np.arange(tokens)[:, None] * frequencies)[:, None]
     cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     first, second = heads[..., : size // 2], heads[..., size // 2 :]
     halves = [first * cosine - second * sine, second * cosine + first * sine]
-    turned: Values = np.concatenate(halves, axis=-1)
+    turned: Array = np.concatenate(halves, axis=-1)
     return turned

@@ -8,7 +8,6 @@ norms that add the residual, and INT8 products that give float32.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -63,8 +62,8 @@ def check_onnx(architecture: Architecture) -> None:
         )
     if a.window_rotary_base is not None or a.activation != "silu" or a.embedding_scale != 1:
         raise UnsupportedModelError(
-            f"{a.family} has norms that the ONNX decoder does not compute; it takes Llama, Mistral, "
-            "Qwen2 and Qwen3. Take CTranslate2: --format ctranslate2-int8"
+            f"{a.family} has norms that the ONNX decoder does not compute; it takes Llama, "
+            "Mistral, Qwen2 and Qwen3. Take CTranslate2: --format ctranslate2-int8"
         )
 
 

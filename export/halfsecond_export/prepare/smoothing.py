@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from halfsecond.models.llm.answerer import Message
-from halfsecond_export.prepare.decoder_network import Architecture, Layer, Network
-from halfsecond_export.prepare.decoder_pass import LayerPass, Values, embedded
+from halfsecond_export.prepare.decoder_network import Architecture, Array, Layer, Network
+from halfsecond_export.prepare.decoder_pass import LayerPass, embedded
 
 # SmoothQuant's alpha: 0 leaves the activations alone, 1 makes them all equal and the weights bad.
 # On SmolLM2-135M (241 tokens) the divergence from float32 was 0.058 nats without smoothing,
@@ -97,7 +97,7 @@ def _smooth_layer(layer: Layer, sizes: Architecture, passes: Sequence[LayerPass]
     layer.down = layer.down * scale
 
 
-def _divide_values(layer: Layer, scale: Values) -> None:
+def _divide_values(layer: Layer, scale: Array) -> None:
     """The values are the last rows of what goes into attention."""
     rows = slice(-len(scale), None)
     weight = layer.attention_in.copy()
@@ -109,19 +109,19 @@ def _divide_values(layer: Layer, scale: Values) -> None:
         layer.attention_in_bias = bias
 
 
-def _scale(activations: Values, weights: Values) -> Values:
+def _scale(activations: Array, weights: Array) -> Array:
     """SmoothQuant, formula 4: max|X|^alpha / max|W|^(1 - alpha), by input channel."""
     up = np.maximum(activations, _SMALLEST) ** STRENGTH
     down = np.maximum(weights, _SMALLEST) ** (1 - STRENGTH)
     return (up / down).astype(np.float32)
 
 
-def _largest(inputs: Sequence[Values]) -> Values:
-    largest: Values = np.max([np.abs(each).max(0) for each in inputs], axis=0)
+def _largest(inputs: Sequence[Array]) -> Array:
+    largest: Array = np.max([np.abs(each).max(0) for each in inputs], axis=0)
     return largest
 
 
-def _reach(weight: Values) -> Values:
+def _reach(weight: Array) -> Array:
     """The largest weight by input channel."""
-    reach: Values = np.abs(weight).max(0)
+    reach: Array = np.abs(weight).max(0)
     return reach

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from halfsecond.errors import ConfigError, FetchError, ModelCorruptError, ModelMissingError
+from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
 from halfsecond.errors import UnsupportedModelError as Unsupported
+from halfsecond_export import hub
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
 from halfsecond_export.whisper.weight_names import HUGGING_FACE, OPENAI, read_network
@@ -67,19 +68,7 @@ def fetched(source: str) -> Path:
 
     Raises FetchError where the repository cannot be reached.
     """
-    path = Path(source).expanduser()
-    if path.exists() or source.count("/") != 1 or source.startswith((".", "/", "~")):
-        return path
-    from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=HUB_FILES))
-    except Exception as error:
-        # The hub's errors have many roots; each says what it could not do.
-        raise FetchError(
-            f"there is no file {source}, and the repository {source} cannot be fetched ({error}); "
-            "give a directory, or try again where the hub can be reached"
-        ) from error
+    return hub.fetched(source, HUB_FILES)
 
 
 def open_source(path: Path, *, tokenizer: Path | None = None) -> WhisperSource:

@@ -122,6 +122,16 @@ def asr_directory(model: str, store: Store) -> Path:
     return store.path(model)
 
 
+def llm_directory(model: str, store: Store) -> Path:
+    """Where a language model lies: of the catalog, or a directory of `halfsecond export`.
+
+    Raises ModelError or ConfigError.
+    """
+    if is_directory_name(model):
+        return artifact_of_kind(model, "llm")
+    return store.path(model)
+
+
 def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
     asr = config.asr
     return AsrStage(asr_directory(asr.model, store), threads=asr.threads, margin_s=asr.margin_s)
@@ -129,7 +139,7 @@ def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
 
 def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
     llm = config.llm
-    directory = store.path(llm.model) if llm.kind == "local" else None
+    directory = llm_directory(llm.model, store) if llm.kind == "local" else None
     label = {"local": llm.model, "openai": f"{llm.model} at {llm.base_url}"}.get(
         llm.kind, llm.function
     )

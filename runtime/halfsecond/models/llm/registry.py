@@ -20,7 +20,7 @@ def open_answerer(
     *,
     model_path: Path | None = None,
     device: str = "cpu",
-    compute_type: str = "int8",
+    compute_type: str = "default",
     threads: int = 1,
     stop: Sequence[str] = ("\n",),
     base_url: str = "",
@@ -30,10 +30,11 @@ def open_answerer(
 ) -> Answerer:
     """Opens the answerer of this kind.
 
-    "local" takes `model_path` (a directory that `halfsecond models fetch` prepared, for ONNX
-    Runtime or for CTranslate2), `threads` and `stop`, where answers end: speech has no paragraphs;
-    `device` and `compute_type` are CTranslate2's. "openai"
-    takes `base_url`, `model` and `api_key_env`. "function" takes `function`.
+    "local" takes `model_path` (a directory that `halfsecond models fetch` or `halfsecond export
+    llm` made, for ONNX Runtime or for CTranslate2), `threads` and `stop`, where answers end: speech
+    has no paragraphs; `device` and `compute_type` are CTranslate2's ("default": as the weights are
+    kept, where the device can compute with that). "openai" takes `base_url`, `model` and
+    `api_key_env`. "function" takes `function`.
 
     Raises ConfigError for what is missing, ModelError for a model that cannot be loaded.
     """
