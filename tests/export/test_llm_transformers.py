@@ -15,6 +15,7 @@ import pytest
 
 from fakes.hugging_face_models import CONFIGS, GOLDEN_COLUMNS, GOLDEN_ROWS, PROMPT, write_model
 from halfsecond_export.llm.hugging_face import read_hugging_face
+from halfsecond_export.llm.source import open_source
 from halfsecond_export.prepare.decoder_pass import logits
 
 GOLDEN = Path(__file__).parent / "data" / "llm_logits.npz"
@@ -43,6 +44,31 @@ def test_the_reading_of_a_family_is_that_of_transformers(name: str, tmp_path: Pa
     np.testing.assert_allclose(
         expected[list(GOLDEN_ROWS), GOLDEN_COLUMNS], golden, atol=2e-4 * np.abs(expected).max()
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"use_rslora": True}, {"alpha_pattern": {"up_proj": 7}}])
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_a_merged_adapter_is_that_of_peft(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    directory = write_model(name, tmp_path / name)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        directory, attn_implementation="eager", dtype=torch.float32
+    )
+    config = peft.LoraConfig(
+        r=4, lora_alpha=12, target_modules="all-linear", init_lora_weights=False, **options
+    )
+    adapted = peft.get_peft_model(model, config).eval()
+    with torch.no_grad():
+        expected = adapted(torch.tensor([PROMPT])).logits[0].numpy()
+    adapted.save_pretrained(tmp_path / "lora")
+    merged = open_source(directory, lora=tmp_path / "lora").model
+    found = logits(merged.network, merged.architecture, PROMPT)
+    np.testing.assert_allclose(found, expected, atol=5e-4 * np.abs(expected).max())
 
 
 def _write_golden() -> None:

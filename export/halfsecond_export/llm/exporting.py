@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 from halfsecond.artifact import (
@@ -43,7 +44,8 @@ KIND = "llm"
 Progress = Callable[[float, str], None]
 """Told what part is done, 0 to 1, and what is being done."""
 
-CONTROL_PASSAGES = 2
+CONTROL_TOKENS = 200
+"""A damaged network is seen in a part of the text."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,17 @@ def _control(
     request: Request, form: Format, passages: list[list[int]], reference: Reading
 ) -> Check:
     """The same way with a network that is damaged, on a few passages."""
-    model, few = request.source.model, passages[:CONTROL_PASSAGES]
+    model, few = request.source.model, _first_tokens(passages, CONTROL_TOKENS)
     broken = dataclasses.replace(model, network=damaged(model.network, model.architecture))
     with tempfile.TemporaryDirectory(prefix="halfsecond-llm-") as work:
         found = _written_and_read(broken, form, Path(work), few, threads=request.threads)
     return control_check(reference.first(len(found.surprise)), found)
+
+
+def _first_tokens(passages: Sequence[list[int]], count: int) -> list[list[int]]:
+    """As many passages as hold `count` tokens."""
+    before = [0, *accumulate(map(len, passages))]
+    return [passage for passage, at in zip(passages, before, strict=False) if at < count]
 
 
 def _written_and_read(

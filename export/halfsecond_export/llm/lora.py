@@ -31,7 +31,14 @@ _MATRICES = {
 _ATTENTION_IN = ("q_proj", "k_proj", "v_proj")
 
 # Variants of peft whose weights are not W + scale * B A.
-_OTHER_KINDS = ("use_dora", "fan_in_fan_out", "use_qalora", "alora_invocation_tokens")
+_OTHER_KINDS = (
+    "use_dora",
+    "fan_in_fan_out",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "layer_replication",
+)
 
 
 def merge_lora(model: LanguageModel, directory: Path) -> list[Path]:
