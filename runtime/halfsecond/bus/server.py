@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import secrets
 from typing import Any
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.005
 """Pause before a send is tried again to a client whose queue is full."""
 SWEEP_S = 0.5
+FREE_AFTER_S = 1.0
+"""After a session's end: its last tasks are over by then."""
 
 
 class Server:
@@ -306,6 +309,9 @@ class Server:
         await client.session.close()
         if not self._clients:
             await client.session.forget()
+        # A session is full of cycles, and holds megabytes that Python does not count: left to
+        # itself the collector comes for it hundreds of turns later.
+        asyncio.get_running_loop().call_later(FREE_AFTER_S, gc.collect)
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.create_task(coroutine)

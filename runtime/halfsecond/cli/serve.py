@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -63,6 +64,10 @@ async def run_server(settings: Config, address: str, build: Callable[[], Engines
     server = Server(settings, build(), open_persona(settings), keys=keys)
     stop = _stop_signal()
     bound = await server.open(address)
+    # What was loaded stays. To look through it takes the collector 37 ms (measured on two cores of
+    # an AMD EPYC), in the middle of somebody's answer; without it less than 0.1 ms.
+    gc.collect()
+    gc.freeze()
     log.info("ready", address=bound, seconds=round(time.monotonic() - started_s, 2))
     serving = asyncio.create_task(server.serve())
     await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when="FIRST_COMPLETED")
