@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ctranslate2
 import numpy as np
+import onnxruntime
 import pytest
 
 from fakes.hugging_face_models import (
@@ -62,6 +63,13 @@ def exact_rows(name: str) -> int:
     return 2 if name in WINDOWED else len(GOLDEN_ROWS)
 
 
+def exact_onnx_rows(name: str) -> int:
+    """Rows that ONNX Runtime has to get right: 1.23, the last for Python 3.10, misses windows that
+    1.32 computes."""
+    major, minor = map(int, onnxruntime.__version__.split(".")[:2])
+    return exact_rows(name) if (major, minor) <= (1, 23) else len(GOLDEN_ROWS)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_numpy_pass_gives_the_logits_of_transformers(name: str, tmp_path: Path) -> None:
     model = read(name, tmp_path)
@@ -85,7 +93,8 @@ def test_ctranslate2_is_exact_up_to_the_window(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ONNX_FAMILIES)
 def test_onnx_runtime_gives_the_logits_of_transformers(name: str, tmp_path: Path) -> None:
-    assert difference(on_onnx(read(name, tmp_path), tmp_path / "out", "float32"), name) < 1e-3
+    found = on_onnx(read(name, tmp_path), tmp_path / "out", "float32")
+    assert difference(found, name, rows=exact_onnx_rows(name)) < 1e-3
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -96,7 +105,8 @@ def test_int8_stays_close_to_them(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ONNX_FAMILIES)
 def test_int8_on_onnx_runtime_stays_close_to_them(name: str, tmp_path: Path) -> None:
-    assert difference(on_onnx(read(name, tmp_path), tmp_path / "out", "int8"), name) < 0.15
+    found = on_onnx(read(name, tmp_path), tmp_path / "out", "int8")
+    assert difference(found, name, rows=exact_onnx_rows(name)) < 0.15
 
 
 def test_smoothing_and_rotating_leave_the_model_that_was_read_alone(tmp_path: Path) -> None:
