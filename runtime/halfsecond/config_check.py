@@ -10,7 +10,7 @@ from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.wav2lip_network import generator_file
-from halfsecond.stages.engines import STAGES, open_store
+from halfsecond.stages.engines import ARTIFACT_KINDS, STAGES, open_store
 from halfsecond.stages.openers import open_persona
 
 
@@ -42,10 +42,9 @@ def _check_models(config: Config) -> None:
         named["endpoint"] = config.endpoint.model
     if config.llm.kind == "local":
         named["llm"] = config.llm.model
-    if is_directory_name(config.asr.model):
-        artifact_of_kind(named.pop("asr"), "whisper")
-    if is_directory_name(named.get("llm", "")):
-        artifact_of_kind(named.pop("llm"), "llm")
+    for stage, kind in ARTIFACT_KINDS.items():
+        if is_directory_name(named.get(stage, "")):
+            artifact_of_kind(named.pop(stage), kind)
     for stage, name in named.items():
         found = catalog.entry(name).stage
         if found != stage:

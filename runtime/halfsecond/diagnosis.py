@@ -18,7 +18,7 @@ from halfsecond.bus import sockets
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.echo.registry import open_canceller
-from halfsecond.stages.engines import STAGES, asr_directory, llm_directory, open_store
+from halfsecond.stages.engines import STAGES, model_directory, open_store
 
 Verdict = Literal["ok", "warning", "error"]
 
@@ -160,9 +160,7 @@ def _models(config: Config) -> Iterator[Finding]:
             yield Finding("endpoint", "ok", f"{config.endpoint.silence_s:g} s of silence")
             continue
         try:
-            find = {"asr": asr_directory, "llm": llm_directory}.get(stage)
-            path = find(name, store) if find else store.path(name)
-            yield Finding(stage, "ok", f"{name} in {path}")
+            yield Finding(stage, "ok", f"{name} in {model_directory(stage, name, store)}")
         except HalfsecondError as error:
             yield Finding(stage, "error", str(error), f"halfsecond models fetch {name}")
 

@@ -15,9 +15,9 @@ from fakes.gguf_of_hugging_face import write_gguf
 from fakes.hugging_face_models import CONFIGS, PROMPT, Array, write_model
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.llm.answerer import Message
-from halfsecond_export.llm.safetensors_file import SafetensorsWeights
 from halfsecond_export.llm.source import fetched, open_source
 from halfsecond_export.prepare.decoder_pass import logits
+from halfsecond_export.safetensors_file import SafetensorsWeights
 
 
 def logits_of(path: Path) -> Array:

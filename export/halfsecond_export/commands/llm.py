@@ -9,17 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from halfsecond.artifact import Artifact
 from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.store import Store
 from halfsecond_export.commands.options import (
-    REJECTED,
     Home,
-    checks_table,
-    encoded,
     extra_packages,
     progress_bar,
+    report,
     written_to,
 )
 
@@ -65,12 +62,7 @@ def llm(
         request = Request(source=opened, out=target, text=words, formats=formats, rebuild=rebuild)
         with written_to(target):
             artifacts = export(request, progress=progress)
-    if as_json:
-        typer.echo(encoded(target, artifacts))
-    else:
-        _show(target, artifacts)
-    if any(artifact.is_rejected for artifact in artifacts.values()):
-        raise typer.Exit(REJECTED)
+    report("Language model", target, artifacts, as_json=as_json)
 
 
 def _text(path: Path) -> str:
@@ -78,11 +70,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the text to compare on cannot be read: {error}") from error
-
-
-def _show(target: Path, artifacts: dict[str, Artifact]) -> None:
-    console = Console()
-    console.print(checks_table(f"Language model in {target}", artifacts))
-    for name, artifact in artifacts.items():
-        if artifact.is_rejected:
-            console.print(f"{name} is rejected and will not be used", markup=False)

@@ -41,7 +41,27 @@ def encoded(out: Path, artifacts: Mapping[Any, Artifact]) -> str:
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 
 
-def checks_table(title: str, artifacts: Mapping[str, Artifact]) -> Table:
+def report(title: str, out: Path, artifacts: Mapping[str, Artifact], *, as_json: bool) -> None:
+    """Prints what was compared of artifacts below `out`; exits with `REJECTED` where one missed a
+    tolerance."""
+    if as_json:
+        typer.echo(encoded(out, artifacts))
+    else:
+        console = Console()
+        console.print(_checks_table(f"{title} in {out}", artifacts))
+        for name, artifact in artifacts.items():
+            if artifact.is_rejected:
+                console.print(f"{name} is rejected and will not be used", markup=False)
+    exit_if_rejected(artifacts)
+
+
+def exit_if_rejected(artifacts: Mapping[Any, Artifact]) -> None:
+    """Ends the command where an artifact must not be used."""
+    if any(artifact.is_rejected for artifact in artifacts.values()):
+        raise typer.Exit(REJECTED)
+
+
+def _checks_table(title: str, artifacts: Mapping[str, Artifact]) -> Table:
     """What was compared of each artifact, and whether it is near enough."""
     table = Table(box=None, title=title, title_justify="left")
     for column in ("format", "MB", "check", "value", "n", "tolerance", ""):

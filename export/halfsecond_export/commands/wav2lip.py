@@ -15,9 +15,9 @@ from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.store import Store
 from halfsecond_export.commands.options import (
-    REJECTED,
     Home,
     encoded,
+    exit_if_rejected,
     extra_packages,
     progress_bar,
     written_to,
@@ -68,8 +68,7 @@ def wav2lip(
         typer.echo(encoded(request.out, artifacts))
     else:
         _show(request, artifacts)
-    if any(artifact.is_rejected for artifact in artifacts.values()):
-        raise typer.Exit(REJECTED)
+    exit_if_rejected(artifacts)
 
 
 def _known(name: str) -> Precision:

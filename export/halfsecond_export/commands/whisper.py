@@ -12,18 +12,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from halfsecond import audio
-from halfsecond.artifact import Artifact
 from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
 from halfsecond.models.asr.network import FULL_CONTEXT_S
 from halfsecond.store import Store
 from halfsecond_export.commands.options import (
-    REJECTED,
     Home,
-    checks_table,
-    encoded,
     extra_packages,
     progress_bar,
+    report,
     written_to,
 )
 
@@ -73,12 +70,7 @@ def whisper(
     )
     with progress_bar(Console(stderr=True)) as progress, written_to(target):
         artifacts = export(request, progress=progress)
-    if as_json:
-        typer.echo(encoded(target, artifacts))
-    else:
-        _show(target, artifacts)
-    if any(artifact.is_rejected for artifact in artifacts.values()):
-        raise typer.Exit(REJECTED)
+    report("Whisper", target, artifacts, as_json=as_json)
 
 
 def _recordings(folder: Path | None) -> list[NDArray[np.float32]]:
@@ -91,10 +83,3 @@ def _recordings(folder: Path | None) -> list[NDArray[np.float32]]:
             f"there is no recording of 1 to 30 s in {chosen}; give a folder of speech with --speech"
         )
     return kept
-
-
-def _show(target: Path, artifacts: dict[str, Artifact]) -> None:
-    Console().print(checks_table(f"Whisper in {target}", artifacts))
-    for name, artifact in artifacts.items():
-        if artifact.is_rejected:
-            Console().print(f"{name} is rejected and will not be used", markup=False)

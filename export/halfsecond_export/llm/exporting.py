@@ -6,20 +6,18 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 
-from halfsecond.artifact import (
-    Artifact,
-    Check,
-    Precision,
-    Runtime,
-    describe_file,
-    write_artifact,
-)
+from halfsecond.artifact import Artifact, Check
 from halfsecond.errors import ConfigError
-from halfsecond.store.hashes import sha256_of
+from halfsecond_export.formats import (
+    CTRANSLATE2_FORMATS,
+    ONNX_FORMATS,
+    Format,
+    hashes_of,
+    write_manifest,
+)
 from halfsecond_export.llm.parity import (
     Forward,
     Reading,
@@ -48,23 +46,7 @@ CONTROL_TOKENS = 200
 """A damaged network is seen in a part of the text."""
 
 
-@dataclass(frozen=True)
-class Format:
-    """One form of the model."""
-
-    runtime: Runtime
-    precision: Precision
-    quantization: str
-    """In the words of what writes it."""
-
-
-FORMATS: dict[str, Format] = {
-    "ctranslate2-int8": Format("ctranslate2", "int8", "int8"),
-    "ctranslate2-int8_float16": Format("ctranslate2", "int8_fp16", "int8_float16"),
-    "ctranslate2-float16": Format("ctranslate2", "fp16", "float16"),
-    "onnx-int8": Format("onnxruntime", "int8", "int8"),
-    "onnx-fp32": Format("onnxruntime", "fp32", "float32"),
-}
+FORMATS = {**CTRANSLATE2_FORMATS, **ONNX_FORMATS}
 
 
 @dataclass(frozen=True)
@@ -99,27 +81,30 @@ def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
     passages = passages_of(model, request.text)
     progress(0.05, "the weights in float32, to compare with")
     reference = read_passages(of_network(model.network, model.architecture), passages)
+    sources = hashes_of(request.source.files)
     done: dict[str, Artifact] = {}
     for at, name in enumerate(dict.fromkeys(request.formats)):
         progress(0.2 + 0.8 * at / len(request.formats), name)
-        done[name] = _export_one(request, name, passages, reference)
+        done[name] = _export_one(request, name, sources, passages, reference)
     progress(1.0, "")
     return done
 
 
 def _export_one(
-    request: Request, name: str, passages: list[list[int]], reference: Reading
+    request: Request,
+    name: str,
+    sources: dict[str, str],
+    passages: list[list[int]],
+    reference: Reading,
 ) -> Artifact:
     form, model = FORMATS[name], request.source.model
     with replaced_directory(request.out / name) as directory:
         found = _written_and_read(model, form, directory, passages, threads=request.threads)
-        artifact = Artifact(
+        return write_manifest(
+            directory,
+            form,
             kind=KIND,
-            precision=form.precision,
-            runtime=form.runtime,
-            sources={path.name: sha256_of(path) for path in request.source.files},
-            files={path.name: describe_file(path) for path in sorted(directory.iterdir())},
-            libraries={package: version(package) for package in ("ctranslate2", "onnx")},
+            sources=sources,
             rebuild=f"{request.rebuild} --format {name}",
             checks=(
                 *compare(reference, found, form.precision),
@@ -132,8 +117,6 @@ def _export_one(
                 "perplexity_of_source": round(reference.perplexity, 4),
             },
         )
-        write_artifact(directory, artifact)
-    return artifact
 
 
 def _control(
@@ -167,7 +150,5 @@ def _written_and_read(
         forward = of_onnx(directory, threads=threads)
     else:
         write_ctranslate2(model, directory, quantization=form.quantization)
-        # CTranslate2 on a CPU computes in float32 what is kept in float16.
-        compute_type = "int8" if form.precision.startswith("int8") else "float32"
-        forward = of_ctranslate2(directory, compute_type=compute_type, threads=threads)
+        forward = of_ctranslate2(directory, compute_type=form.compute_type, threads=threads)
     return read_passages(forward, passages)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from halfsecond.errors import ModelCorruptError, UnsupportedModelError
+from halfsecond_export.json_file import read_json
 from halfsecond_export.llm.families import query_scale, read_architecture
-from halfsecond_export.llm.json_file import read_json
-from halfsecond_export.llm.safetensors_file import SafetensorsWeights
 from halfsecond_export.llm.tokenizer import read_tokenizer
 from halfsecond_export.prepare.decoder_network import Architecture, Array, Layer, Network
 from halfsecond_export.prepare.language_model import LanguageModel
+from halfsecond_export.safetensors_file import SafetensorsWeights
 
 # Of models that see, too, and where their language model is; the first that fits is taken.
 _PREFIXES = ("model.", "language_model.model.", "model.language_model.")

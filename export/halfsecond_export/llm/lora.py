@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
-from halfsecond_export.llm.json_file import read_json
-from halfsecond_export.llm.safetensors_file import SafetensorsWeights
+from halfsecond_export.json_file import read_json
 from halfsecond_export.prepare.decoder_network import Architecture, Array, Network
 from halfsecond_export.prepare.language_model import LanguageModel
+from halfsecond_export.safetensors_file import SafetensorsWeights
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 

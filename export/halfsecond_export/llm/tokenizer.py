@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
-from halfsecond_export.llm.json_file import read_json_if_there
+from halfsecond_export.json_file import read_json_if_there
 from halfsecond_export.prepare.language_model import TURN_ENDS, Chat
 
 # What publishers' templates think aloud by, unless it is set: nobody waits for that in speech.

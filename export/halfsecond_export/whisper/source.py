@@ -12,8 +12,10 @@ import numpy as np
 from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
 from halfsecond.errors import UnsupportedModelError as Unsupported
 from halfsecond_export import hub
+from halfsecond_export.json_file import read_json
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
+from halfsecond_export.safetensors_file import SafetensorsWeights
 from halfsecond_export.whisper.weight_names import HUGGING_FACE, OPENAI, read_network
 
 SUPPORTED = (
@@ -107,26 +109,14 @@ def _ctranslate2(directory: Path) -> WhisperSource:
 
 
 def _hugging_face(directory: Path) -> WhisperSource:
-    from safetensors import SafetensorError, safe_open
-
     config = _json(directory / "config.json")
     if config.get("model_type") != "whisper":
         raise Unsupported(
             f"{directory / 'config.json'} is of model type {config.get('model_type')!r}, expected "
             "'whisper'"
         )
-    index = directory / "model.safetensors.index.json"
-    names = sorted(set(_json(index)["weight_map"].values())) if index.is_file() else []
-    files = [_needed(directory / name) for name in names or ["model.safetensors"]]
-    weights: dict[str, Any] = {}
-    for file in files:
-        try:
-            with safe_open(file, "np") as opened:
-                weights |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ModelCorruptError(
-                f"{file} cannot be read ({error}); download it again"
-            ) from error
+    stored = SafetensorsWeights(directory)
+    weights = {name: stored.tensor(name) for name in stored.names}
     network = read_network(
         weights, HUGGING_FACE, heads=int(config["decoder_attention_heads"]), file=str(directory)
     )
@@ -134,7 +124,7 @@ def _hugging_face(directory: Path) -> WhisperSource:
         network,
         _decoding(directory / "generation_config.json"),
         _needed(directory / "tokenizer.json"),
-        (*files, directory / "config.json", directory / "generation_config.json"),
+        (*stored.files, directory / "config.json", directory / "generation_config.json"),
     )
 
 
@@ -191,11 +181,7 @@ def _decoding(path: Path) -> Decoding:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(_needed(path).read_bytes())
-    except ValueError as error:
-        raise ModelCorruptError(f"{path} cannot be read ({error})") from error
-    return content
+    return read_json(_needed(path))
 
 
 def _needed(path: Path) -> Path:

@@ -112,34 +112,29 @@ def _build_endpoint(config: Config, store: Store) -> Stage[Any, Any]:
     return EndpointStage(store.path(config.endpoint.model) / "smart-turn-v3.2-cpu.onnx")
 
 
-def asr_directory(model: str, store: Store) -> Path:
-    """Where a Whisper lies: of the catalog, or a directory that `halfsecond export` wrote.
+ARTIFACT_KINDS = {"asr": "whisper", "llm": "llm"}
+"""Stages whose `model` may be a directory that `halfsecond export` wrote, and what it must hold."""
+
+
+def model_directory(stage: str, model: str, store: Store) -> Path:
+    """Where the model of a stage lies: of the catalog, or a directory of `halfsecond export`.
 
     Raises ModelError or ConfigError.
     """
-    if is_directory_name(model):
-        return artifact_of_kind(model, "whisper")
-    return store.path(model)
-
-
-def llm_directory(model: str, store: Store) -> Path:
-    """Where a language model lies: of the catalog, or a directory of `halfsecond export`.
-
-    Raises ModelError or ConfigError.
-    """
-    if is_directory_name(model):
-        return artifact_of_kind(model, "llm")
+    if stage in ARTIFACT_KINDS and is_directory_name(model):
+        return artifact_of_kind(model, ARTIFACT_KINDS[stage])
     return store.path(model)
 
 
 def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
     asr = config.asr
-    return AsrStage(asr_directory(asr.model, store), threads=asr.threads, margin_s=asr.margin_s)
+    directory = model_directory("asr", asr.model, store)
+    return AsrStage(directory, threads=asr.threads, margin_s=asr.margin_s)
 
 
 def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
     llm = config.llm
-    directory = llm_directory(llm.model, store) if llm.kind == "local" else None
+    directory = model_directory("llm", llm.model, store) if llm.kind == "local" else None
     label = {"local": llm.model, "openai": f"{llm.model} at {llm.base_url}"}.get(
         llm.kind, llm.function
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.models.asr.mel import RATE_HZ
+from halfsecond.models.vad.loudness import FRAME_SAMPLES, RATE_HZ, frame_levels_db
 
-FRAME_SAMPLES = RATE_HZ // 100
 RANGE_DB = 25.0
 """Between the loudest sounds of speech and the softest that count. A noise that is nearer to them
 counts as speech."""
@@ -19,10 +18,9 @@ def speech_after_s(samples: NDArray[np.float32], first_sample: int) -> float:
 
     samples: (n,) mono 16 kHz of an utterance, which says how loud its speech is.
     """
-    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    if not len(frames):
+    level_db = frame_levels_db(samples)
+    if not len(level_db):
         return 0.0
-    level_db = 10 * np.log10(np.mean(np.square(frames), axis=1) + 1e-12)
     least_db = np.percentile(level_db, LOUDEST_PERCENT) - RANGE_DB
     after = level_db[first_sample // FRAME_SAMPLES :]
     return float(np.count_nonzero(after > least_db)) * FRAME_SAMPLES / RATE_HZ

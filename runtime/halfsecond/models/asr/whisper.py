@@ -57,6 +57,19 @@ class _Asked:
     should_stop: ShouldStop = never
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What was decoded of an utterance."""
+
+    decoded: Decoded
+    text: str
+    """What follows the words that were known."""
+    tokens: list[int]
+    """Of all its words, the known ones too."""
+    starts: list[int]
+    """The encoder's position of each token, where anybody needs them."""
+
+
 class Whisper:
     """A `Recognizer` on a Whisper model that was converted to CTranslate2 or to ONNX.
 
@@ -141,58 +154,74 @@ class Whisper:
         language = asked.language or (
             self._network.detect() if self._network.is_multilingual else "en"
         )
-        known = self._tokens.encode(asked.begins_with)
-        most_tokens = token_cap(len(samples))
-
-        def decode(prompt: str, known: Sequence[int]) -> Decoded:
-            return self._network.decode(
-                self._tokens.prompt(language, prompt),
-                known,
-                most_tokens=most_tokens,
-                should_stop=asked.should_stop,
-            )
-
-        decoded = decode(asked.prompt, known)
-        text, tokens = self._tokens.decode(decoded.tokens), [*known, *decoded.tokens]
-        if known and self._ends_early(samples, language, tokens):
-            # With words before it the decoder is inclined to end where a sentence ends, whatever
-            # follows. It does not when it hears the same audio without them.
-            again = decode("", [])
-            rest = words_after(asked.begins_with, self._tokens.decode(again.tokens))
-            if len(bare(rest)) > len(bare(text)):
-                decoded, text, tokens = again, rest, [*known, *self._tokens.encode(rest)]
+        heard = self._hear(samples, language, asked)
+        new = heard.decoded.tokens
         return Attempt(
-            text=text if known else text.strip(),
+            text=heard.text if asked.begins_with else heard.text.strip(),
             language=language,
-            no_speech_probability=decoded.no_speech_probability,
+            no_speech_probability=heard.decoded.no_speech_probability,
             # The end of text counts as one more.
-            average_log_probability=decoded.log_probability / (len(decoded.tokens) + 1),
+            average_log_probability=heard.decoded.log_probability / (len(new) + 1),
             context_s=context_s,
-            ran_on=len(decoded.tokens) >= most_tokens,
-            words=self._times(len(samples), language, tokens) if asked.has_times else (),
-            goes_on=bool(known),
+            ran_on=len(new) >= token_cap(len(samples)),
+            words=self._words(heard) if asked.has_times else (),
+            goes_on=bool(asked.begins_with),
         )
 
-    def _ends_early(
+    def _hear(self, samples: NDArray[np.float32], language: str, asked: _Asked) -> _Heard:
+        known = self._tokens.encode(asked.begins_with)
+        decoded = self._decode(samples, language, asked, prompt=asked.prompt, known=known)
+        tokens = self._tokens.of_text([*known, *decoded.tokens])
+        starts = self._starts(samples, language, tokens) if known or asked.has_times else []
+        heard = _Heard(decoded, self._tokens.decode(decoded.tokens), tokens, starts)
+        if known and _speaks_on(samples, starts):
+            return self._hear_again(samples, language, asked, heard)
+        return heard
+
+    def _hear_again(
+        self, samples: NDArray[np.float32], language: str, asked: _Asked, heard: _Heard
+    ) -> _Heard:
+        """What is heard without the words before, where that is more.
+
+        With them the decoder is inclined to end where a sentence ends, whatever follows.
+        """
+        decoded = self._decode(samples, language, asked)
+        rest = words_after(asked.begins_with, self._tokens.decode(decoded.tokens))
+        if len(bare(rest)) <= len(bare(heard.text)):
+            return heard
+        known = self._tokens.encode(asked.begins_with)
+        tokens = self._tokens.of_text([*known, *self._tokens.encode(rest)])
+        starts = self._starts(samples, language, tokens) if asked.has_times else []
+        return _Heard(decoded, rest, tokens, starts)
+
+    def _decode(
+        self,
+        samples: NDArray[np.float32],
+        language: str,
+        asked: _Asked,
+        *,
+        prompt: str = "",
+        known: Sequence[int] = (),
+    ) -> Decoded:
+        return self._network.decode(
+            self._tokens.prompt(language, prompt),
+            known,
+            most_tokens=token_cap(len(samples)),
+            should_stop=asked.should_stop,
+        )
+
+    def _starts(
         self, samples: NDArray[np.float32], language: str, tokens: Sequence[int]
-    ) -> bool:
-        """Whether somebody speaks on after the last of the tokens."""
-        starts = self._starts(len(samples), language, self._tokens.of_text(tokens))
-        last = starts[-1] * ENCODED_SAMPLES if starts else 0
-        return speech_after_s(samples, last) > LAST_WORD_S
-
-    def _times(self, samples: int, language: str, tokens: Sequence[int]) -> tuple[Word, ...]:
-        """The words with the times at which the decoder looked for them (cross-attention)."""
-        tokens = self._tokens.of_text(tokens)
-        starts = self._starts(samples, language, tokens)
-        words = self._tokens.words(tokens) if tokens else []
-        return tuple(Word(text, starts[token] / ENCODED_PER_S) for text, token in words)
-
-    def _starts(self, samples: int, language: str, tokens: Sequence[int]) -> list[int]:
-        """The position of each token, in steps of the encoder."""
+    ) -> list[int]:
+        """The position at which the decoder looked for each token (cross-attention)."""
         if not tokens:
             return []
-        return self._network.align(self._tokens.start(language), tokens, samples // ENCODED_SAMPLES)
+        positions = len(samples) // ENCODED_SAMPLES
+        return self._network.align(self._tokens.start(language), tokens, positions)
+
+    def _words(self, heard: _Heard) -> tuple[Word, ...]:
+        words = self._tokens.words(heard.tokens) if heard.tokens else []
+        return tuple(Word(text, heard.starts[token] / ENCODED_PER_S) for text, token in words)
 
     def _mel(self, samples: NDArray[np.float32], context_s: float) -> NDArray[np.float32]:
         """The spectrogram of the samples and zeros after them."""
@@ -228,6 +257,12 @@ def _check_samples(samples: NDArray[np.float32]) -> None:
             f"the utterance is {len(samples) / RATE_HZ:.1f} s long and Whisper takes at most "
             f"{FULL_CONTEXT_S:.0f} s; cut it at a pause"
         )
+
+
+def _speaks_on(samples: NDArray[np.float32], starts: Sequence[int]) -> bool:
+    """Whether somebody speaks after the last token, of which `starts` tells the position."""
+    last = starts[-1] * ENCODED_SAMPLES if starts else 0
+    return speech_after_s(samples, last) > LAST_WORD_S
 
 
 def _open_network(

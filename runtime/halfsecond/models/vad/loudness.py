@@ -26,6 +26,14 @@ DECAY_DB = 0.08
 """A frame: the loudness that is compared with follows a voice that fades by 8 dB a second."""
 
 
+def frame_levels_db(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The level of each whole frame of 10 ms, of (n,) mono 16 kHz, in dBFS and at least -120."""
+    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+    power = np.mean(np.square(samples[:whole].reshape(-1, FRAME_SAMPLES)), axis=1)
+    levels: NDArray[np.float32] = 10.0 * np.log10(power + 1e-12)
+    return levels
+
+
 @dataclass(frozen=True)
 class SoundFell:
     """The sound has been silent for a moment."""
@@ -56,8 +64,7 @@ class Loudness:
         waiting = np.concatenate([self._rest, samples])
         whole = len(waiting) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = waiting[whole:]
-        power = np.mean(np.square(waiting[:whole].reshape(-1, FRAME_SAMPLES)), axis=1)
-        for level_db in 10.0 * np.log10(power + 1e-12):
+        for level_db in frame_levels_db(waiting[:whole]):
             yield from self._hear(float(level_db))
 
     def _hear(self, level_db: float) -> Iterator[SoundFell | SoundRose]:
