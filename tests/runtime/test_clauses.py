@@ -163,6 +163,7 @@ def test_clauses_do_not_depend_on_how_the_text_arrives(text: str, places: list[i
 @given(TEXTS)
 @example("Really?! Yes")
 @example('"Yes." Then')
+@example('"No." the Sure, \n')
 def test_clauses_of_text_that_arrives_letter_by_letter_are_the_same(text: str) -> None:
     assert cut(text, *text) == cut(text)
 

@@ -190,13 +190,15 @@ def _full_stop_end(text: str, at: int, stop: int, *, is_end: bool) -> int:
     if word.lower() in _TITLES or _LIST_NUMBER.search(text[:at]):
         return _NONE
     after = text[stop:].lstrip()
+    # The white space right behind it: a later line may not have come yet.
+    has_line_end = "\n" in text[stop : len(text) - len(after)]
     if not after:
-        return stop if is_end or "\n" in text[stop:] else _WAIT
+        return stop if is_end or has_line_end else _WAIT
     if _INITIAL.fullmatch(word) and not _CLOCK_HALF.fullmatch(word):
         return _NONE
     if word.lower() in _BEFORE_NUMBERS and after[0].isdigit():
         return _NONE
-    return _NONE if after[0].islower() and "\n" not in text[stop:] else stop
+    return _NONE if after[0].islower() and not has_line_end else stop
 
 
 def _pause_end(text: str, at: int, *, is_end: bool) -> int:
