@@ -35,7 +35,10 @@ def syllables(duration_s: float = 3.0) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def reply_with(offset_s: float, *, is_deaf: bool = False) -> Reply:
-    """Lips that follow the sound `offset_s` later (positive: the sound is ahead)."""
+    """Lips that follow the sound `offset_s` later (positive: the sound is ahead).
+
+    Each picture shows the mouth as it is in the middle of the time in which it is seen.
+    """
     samples, level = syllables()
     if is_deaf:
         level = np.random.default_rng(9).uniform(0, 1, len(level))
@@ -44,7 +47,7 @@ def reply_with(offset_s: float, *, is_deaf: bool = False) -> Reply:
     times = np.arange(len(samples)) / RATE_HZ
     for number in range(int(len(samples) / RATE_HZ * FPS)):
         pts_s = number / FPS
-        grey = 255 * float(np.interp(pts_s - offset_s, times, level**0.3))
+        grey = 255 * float(np.interp(pts_s + 0.5 / FPS - offset_s, times, level**0.3))
         data = cv2.imencode(".png", np.full((8, 8, 3), grey, np.uint8))[1].tobytes()
         reply.pictures.append(
             Shown(pts_s, pts_s, data, is_driven=True, mouth=0.0, format="jpeg", size=(8, 8))
