@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,9 @@ from halfsecond.artifact import (
     write_artifact,
 )
 from halfsecond.store.hashes import sha256_of
+
+Progress = Callable[[float, str], None]
+"""Told what part of an export is done, 0 to 1, and what is being done."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +15,7 @@ from halfsecond_export.formats import (
     CTRANSLATE2_FORMATS,
     ONNX_FORMATS,
     Format,
+    Progress,
     hashes_of,
     write_manifest,
 )
@@ -38,9 +39,6 @@ from halfsecond_export.prepare.request import replaced_directory
 
 KIND = "llm"
 """Of the artifact, as `[llm] model` wants it."""
-
-Progress = Callable[[float, str], None]
-"""Told what part is done, 0 to 1, and what is being done."""
 
 CONTROL_TOKENS = 200
 """A damaged network is seen in a part of the text."""

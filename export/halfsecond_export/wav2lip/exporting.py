@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from halfsecond.artifact import (
 from halfsecond.models.lipsync.mel import MEL_BANDS, WINDOW_STEPS
 from halfsecond.models.lipsync.wav2lip_network import ARTIFACT_KIND
 from halfsecond.store.hashes import sha256_of
+from halfsecond_export.formats import Progress
 from halfsecond_export.prepare.request import replaced_directory
 from halfsecond_export.wav2lip.checkpoint import load_generator
 from halfsecond_export.wav2lip.footage import Clip, Sitter, Windows, load_speech, split
@@ -46,9 +47,6 @@ CONTROL_LAYERS = ("audio_encoder.12", "face_decoder_blocks.4.0")
 """Their channels are moved by one in the negative control, which must fail: sounds that are
 mistaken for others, and pictures that are drawn wrongly."""
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy")
-
-Progress = Callable[[float, str], None]
-"""Hears the part that is done, 0 to 1, and what comes next."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from numpy.typing import NDArray
 
+from halfsecond_export.formats import Progress
 from halfsecond_export.wav2lip.footage import Clip, Patches, Sitter, Windows
 from halfsecond_export.wav2lip.inference import draw
 from halfsecond_export.wav2lip.layout import PUBLISHED
@@ -34,9 +35,6 @@ MOST_SHIFT_PX = 1
 SETTLING_PART = 0.4
 """The last part of the time, in which the normalisation's statistics stay as they are, so that what
 is learned is what is drawn with them later."""
-
-Progress = Callable[[float, str], None]
-"""Hears the part that is done, 0 to 1, and what to say about it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from halfsecond_export.formats import (
     CTRANSLATE2_FORMATS,
     ONNX_FORMATS,
     Format,
+    Progress,
     hashes_of,
     write_manifest,
 )
@@ -23,7 +24,6 @@ from halfsecond_export.whisper.parity import (
 )
 from halfsecond_export.whisper.portable import PORTABLE, export_portable
 from halfsecond_export.whisper.reference import (
-    Progress,
     Reference,
     Request,
     details,

@@ -26,6 +26,7 @@ from halfsecond.models.asr.tokens import Tokens
 from halfsecond.models.sessions import open_session
 from halfsecond.store.hashes import sha256_of
 from halfsecond_export.engines.passes.fp16 import to_fp16
+from halfsecond_export.formats import Progress
 from halfsecond_export.prepare.onnx_whisper import (
     DECODER_NAME,
     ENCODER_NAME,
@@ -35,7 +36,7 @@ from halfsecond_export.prepare.onnx_whisper import (
 from halfsecond_export.prepare.request import replaced_directory
 from halfsecond_export.whisper.parity import TOLERANCES, output_checks, words_check
 from halfsecond_export.whisper.portable_network import PortableWhisper
-from halfsecond_export.whisper.reference import Progress, Reference, Request, details
+from halfsecond_export.whisper.reference import Reference, Request, details
 
 PORTABLE: dict[str, Precision] = {"portable-fp32": "fp32", "portable-fp16": "fp16"}
 """Formats, and their precision."""

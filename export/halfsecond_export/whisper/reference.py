@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,6 @@ from halfsecond_export.whisper.ctranslate2_model import write_ctranslate2
 from halfsecond_export.whisper.parity import Hear, control_check, damaged
 from halfsecond_export.whisper.source import WhisperSource
 
-Progress = Callable[[float, str], None]
-"""Told what part is done, 0 to 1, and what is being done."""
 CONTROL_RECORDINGS = 4
 LEAST_WORDS = 3
 """A recording of fewer is a cough or a hum, of which every precision makes what it likes."""

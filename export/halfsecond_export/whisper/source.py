@@ -1,4 +1,4 @@
-"""Opening a Whisper: a directory of CTranslate2 or of Hugging Face, or a checkpoint of OpenAI's."""
+"""Opening a Whisper: of CTranslate2, Hugging Face or optimum in a directory, or OpenAI's file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from halfsecond_export import hub
 from halfsecond_export.json_file import read_json
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
-from halfsecond_export.safetensors_file import SafetensorsWeights
+from halfsecond_export.safetensors_file import INDEX_NAME, SINGLE_NAME, SafetensorsWeights
+from halfsecond_export.whisper.optimum import OptimumWeights, graphs_in
 from halfsecond_export.whisper.weight_names import HUGGING_FACE, OPENAI, read_network
 
 SUPPORTED = (
-    "a directory with model.bin (CTranslate2) or model.safetensors (Hugging Face) and its "
-    "tokenizer.json, or an OpenAI checkpoint .pt with --tokenizer DIRECTORY"
+    "a directory with model.bin (CTranslate2), model.safetensors (Hugging Face) or "
+    "encoder_model.onnx and decoder_model.onnx (optimum) and its tokenizer.json, or an OpenAI "
+    "checkpoint .pt with --tokenizer DIRECTORY"
 )
 
 
@@ -115,7 +117,7 @@ def _hugging_face(directory: Path) -> WhisperSource:
             f"{directory / 'config.json'} is of model type {config.get('model_type')!r}, expected "
             "'whisper'"
         )
-    stored = SafetensorsWeights(directory)
+    stored = _stored(directory)
     weights = {name: stored.tensor(name) for name in stored.names}
     network = read_network(
         weights, HUGGING_FACE, heads=int(config["decoder_attention_heads"]), file=str(directory)
@@ -126,6 +128,14 @@ def _hugging_face(directory: Path) -> WhisperSource:
         _needed(directory / "tokenizer.json"),
         (*stored.files, directory / "config.json", directory / "generation_config.json"),
     )
+
+
+def _stored(directory: Path) -> SafetensorsWeights | OptimumWeights:
+    """The weights of a Hugging Face directory, in whichever file they are."""
+    has_weights = any((directory / name).is_file() for name in (SINGLE_NAME, INDEX_NAME))
+    if not has_weights and (graphs := graphs_in(directory)) is not None:
+        return OptimumWeights(graphs)
+    return SafetensorsWeights(directory)
 
 
 def _openai(path: Path, tokenizer: Path | None) -> WhisperSource:
