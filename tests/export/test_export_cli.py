@@ -1,12 +1,15 @@
-"""`halfsecond export` where its packages are not installed."""
+"""`halfsecond export` where its packages are not installed, and what it compares on."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from halfsecond import audio
 from halfsecond.errors import ConfigError
 from halfsecond_export.cli import app
 
@@ -29,3 +32,14 @@ def test_help_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     assert "wav2lip-train" in result.stdout
+
+
+def test_a_model_that_knows_only_english_is_compared_on_english(clips_dir: Path) -> None:
+    from halfsecond_export.commands.whisper import _recordings
+
+    every = _recordings(None, is_english_only=False)
+    english = _recordings(None, is_english_only=True)
+    chinese = audio.load(clips_dir / "zh-close.flac").samples
+    assert any(np.array_equal(chinese, samples) for samples in every)
+    assert not any(np.array_equal(chinese, samples) for samples in english)
+    assert len(english) > 0.8 * len(every)

@@ -21,7 +21,7 @@ from halfsecond.artifact import (
 )
 from halfsecond.models.asr.guards import token_cap
 from halfsecond.models.asr.mel import RATE_HZ, log_mel
-from halfsecond.models.asr.network import FULL_CONTEXT_S, MULTILINGUAL_VOCABULARY
+from halfsecond.models.asr.network import FULL_CONTEXT_S
 from halfsecond.models.asr.tokens import Tokens
 from halfsecond.models.sessions import open_session
 from halfsecond.store.hashes import sha256_of
@@ -138,7 +138,7 @@ class _Words:
     def __init__(self, pair: PortableWhisper, request: Request) -> None:
         self._pair = pair
         self._source = request.source
-        is_multilingual = len(self._source.network.embeddings) >= MULTILINGUAL_VOCABULARY
+        is_multilingual = not self._source.is_english_only
         self._tokens = Tokens(self._source.tokenizer.parent, multilingual=is_multilingual)
 
     def __call__(self, samples: NDArray[np.float32]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
 from halfsecond.errors import UnsupportedModelError as Unsupported
+from halfsecond.models.asr.network import MULTILINGUAL_VOCABULARY
 from halfsecond_export import hub
 from halfsecond_export.json_file import read_json
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
@@ -65,6 +66,11 @@ class WhisperSource:
     tokenizer: Path
     files: tuple[Path, ...]
     """What it was read from."""
+
+    @property
+    def is_english_only(self) -> bool:
+        """Whether it knows no other language."""
+        return len(self.network.embeddings) < MULTILINGUAL_VOCABULARY
 
 
 def fetched(source: str) -> Path:
