@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import zmq
 import zmq.asyncio
@@ -15,6 +16,10 @@ from halfsecond.bus import sockets
 from halfsecond.bus.keys import ClientKeys
 from halfsecond.errors import ConfigError, ServerError, WireError
 from halfsecond.timeline import Now, monotonic
+
+if TYPE_CHECKING:
+    from halfsecond.conversation import Question
+    from halfsecond.recording import Reply
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 CLOCK_INTERVAL_S = 1.0
@@ -47,9 +52,10 @@ class Client:
     """One session with a server, opened again by itself when the server comes back.
 
         async with Client("ipc:///tmp/halfsecond/server.ipc") as client:
-            await client.ask("When do you close?")
-            async for event in client.events():
-                ...
+            reply = await client.reply("When do you close?")
+
+    `reply` is for programs that want whole answers. A program that plays them asks with `ask` or
+    `send_audio` and reads `events`, which come as they are made.
 
     hello: the session's wishes; its `credit` is the number of pictures that may be under way.
         Pictures are granted again as `events` hands them out, so a program that is slow to take
@@ -82,6 +88,8 @@ class Client:
         """Whether a picture's credit is granted again when `events` hands it out."""
         self.stale_count = 0
         """Sound and pictures that came after a message of a higher generation, and were dropped."""
+        self.latest_turn = 0
+        """The highest turn of the session that anything was heard of."""
         self.welcome: wire.Welcome | None = None
         self.clock_offset_s = 0.0
         """Server clock minus client clock, from the quickest exchange so far."""
@@ -190,6 +198,20 @@ class Client:
         """A typed question."""
         await self._send(wire.Text(text=text))
 
+    async def reply(self, question: Question, *, timeout_s: float = 60.0) -> Reply:
+        """The whole answer to a question: its words, its sound and its pictures.
+
+        question: a text, the path of a recording, or (n,) mono 16 kHz speech, which is spoken at
+            real-time pace. The events are read meanwhile: not for programs that read `events`.
+
+        Raises:
+            AudioError: there is no speech in the recording.
+            ServerError: the turn failed, no answer ended in time, or the server is gone.
+        """
+        from halfsecond.conversation import reply_to  # which wants `Client` itself
+
+        return await reply_to(self, question, timeout_s=timeout_s)
+
     async def greet(self) -> None:
         """Has the server speak its greeting."""
         await self._send(wire.Greet())
@@ -263,12 +285,14 @@ class Client:
                 continue
             if isinstance(message, wire.Welcome):
                 self.welcome, self._generation, self._owed_pictures = message, 0, 0
+                self.latest_turn = 0
                 self._hello_s = float("-inf")
                 self._round_trip_s = float("inf")  # another server may have another clock
             if isinstance(message, wire.Error) and message.code == "no_session":
                 await self._say_hello()
                 continue
             self._generation = max(self._generation, message.generation)
+            self.latest_turn = max(self.latest_turn, message.turn)
             if self._is_void(message):
                 self.stale_count += self._is_current(message)
                 self._owe(message)

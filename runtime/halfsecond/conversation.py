@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond import wire
+from halfsecond import audio, wire
 from halfsecond.audio import float_to_pcm16
 from halfsecond.client import Client, Disconnected, Received
 from halfsecond.errors import AudioError, ServerError
@@ -23,6 +24,9 @@ UNHEARD_S = 3.0
 """A recording in which speech has not begun this long after its end holds none."""
 TRAILING_SILENCE_S = 0.8
 """More than any recording goes on after its last word; a turn confirmed earlier cut in."""
+
+Question = str | Path | NDArray[np.float32]
+"""A text, the path of a recording, or (n,) mono 16 kHz speech."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,11 @@ class Visitor:
 
     async def type(self, text: str, *, timeout_s: float = 60.0) -> Exchange:
         """Sends a typed question and waits until the reply has ended."""
-        asked_s = self._now()
+        asked_s, turn_before = self._now(), self._client.latest_turn
         await self._client.ask(text)
-        return Exchange(asked_s, await self._reply(timeout_s))
+        while (reply := await self._reply(timeout_s)).turn <= turn_before:
+            continue  # the end of an answer that this question cut off
+        return Exchange(asked_s, reply)
 
     async def _speak(self, samples: NDArray[np.float32]) -> None:
         """The recording, then room tone: a microphone never stops."""
@@ -136,6 +142,23 @@ class Visitor:
         """Stops listening; the client stays open."""
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
+
+
+async def reply_to(client: Client, question: Question, *, timeout_s: float) -> Reply:
+    """The whole answer of an open client to one question; see `Client.reply`."""
+    visitor = Visitor(client)
+    try:
+        if isinstance(question, str):
+            exchange = await visitor.type(question, timeout_s=timeout_s)
+        else:
+            samples = audio.load(question).samples if isinstance(question, Path) else question
+            exchange = await visitor.say(samples, timeout_s=timeout_s)
+        end = exchange.reply.end
+        if end is not None and end.reason == "failed":
+            raise ServerError(f"the turn failed: {'; '.join(visitor.recorder.errors)}")
+        return exchange.reply
+    finally:
+        await visitor.close()
 
 
 def _confirmed_s(reply: Reply) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond import wire
-from halfsecond.audio import pcm16_to_float
+from halfsecond.audio import pcm16_to_float, save_wav
 from halfsecond.client import Received
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 
 AUDIBLE_DBFS = -45.0
 """A reply sample above this is heard; design: voice → first audio."""
@@ -66,6 +68,10 @@ class Reply:
         """(n,) the whole answer at the wire's 24 kHz."""
         pieces = [samples for _, _, samples in self.audio]
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def save_sound(self, path: Path | str) -> None:
+        """Writes the whole answer as a WAV file of 16 bit."""
+        save_wav(Path(path), self.samples(), rate_hz=SPEECH_RATE_HZ)
 
     def first_audible_s(self) -> float | None:
         """When the client held the first sample above −45 dBFS."""

@@ -58,7 +58,8 @@ def test_importing_the_client_loads_no_engine() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert halfsecond.__all__ == [
-        "Client", "Disconnected", "HalfsecondError", "Received", "__version__",
+        "BlockingClient", "Client", "Disconnected", "HalfsecondError", "Received", "Reply",
+        "__version__",
     ]  # fmt: skip
 
 
