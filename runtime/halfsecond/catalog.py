@@ -115,6 +115,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     `licence` is an SPDX expression. `needs_acceptance`: it is fetched only when the user accepts
     the licence by name. `is_tested`: this project fetched it from its first source and ran it.
+    `memory_mb`: what its stage takes, measured; `lighter`: the model that is taken instead where
+    that is too much.
     """
 
     title: str
@@ -127,6 +129,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     is_tested: bool = True
     languages: tuple[str, ...] = ()
     prepare: Preparation | None = None
+    memory_mb: int | None = None
+    lighter: str = ""
 
     @property
     def download_bytes(self) -> int:
@@ -169,7 +173,7 @@ def load_catalog(path: Path) -> Catalog:
     """Returns the catalog in a TOML file; raises ConfigError for anything it cannot vouch for."""
     catalog = load_toml(path, Catalog)
     for name, entry in catalog.models.items():
-        for problem in _problems(name, entry):
+        for problem in (*_problems(name, entry), *_lighter_problems(entry, catalog)):
             raise ConfigError(f"{path}: models: {name}: {problem}")
     for profile, names in catalog.profiles.items():
         for name in names:
@@ -229,6 +233,12 @@ def _problems(name: str, entry: ModelEntry) -> Iterable[str]:
     paths = [file.path for file in entry.files]
     if len(set(paths)) != len(paths):
         yield "two files have the same path"
+
+
+def _lighter_problems(entry: ModelEntry, catalog: Catalog) -> Iterable[str]:
+    other = catalog.models.get(entry.lighter)
+    if entry.lighter and (other is None or other.stage != entry.stage):
+        yield f"lighter: {entry.lighter!r} is no model of stage {entry.stage}"
 
 
 def _file_problems(file: ModelFile) -> Iterable[str]:

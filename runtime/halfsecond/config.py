@@ -285,6 +285,27 @@ class StagesConfig(Section, frozen=True, kw_only=True):
     """The voice."""
     lipsync: str = "local"
     """The face; the one that is worth a machine of its own."""
+    keys: str = ""
+    """Directory of this machine's CURVE keys (`halfsecond keys`), for stages on other machines."""
+
+
+class ThermalConfig(Section, frozen=True, kw_only=True):
+    """What happens on a machine that grows hot: the face is drawn less often and smaller, before
+    the machine slows itself down and the answer stutters. Sound and words stay as they are."""
+
+    is_watched: bool = True
+    """Whether it is done at all. Does nothing where the kernel shows no temperatures."""
+    margin_c: float = 8.0
+    """Degrees below the machine's own limit at which the first step is taken."""
+
+
+class MemoryConfig(Section, frozen=True, kw_only=True):
+    """What happens at the start on a machine whose memory is too small for the models."""
+
+    is_fitted: bool = True
+    """Whether smaller models are taken where there are any; the log says which, and why."""
+    reserve_mb: int = 200
+    """What is left free for others: with a browser on the same box some 600."""
 
 
 class ModelsConfig(Section, frozen=True, kw_only=True):
@@ -322,6 +343,8 @@ class Config(Section, frozen=True, kw_only=True):
     tts: TtsConfig = TtsConfig()
     face: FaceConfig = FaceConfig()
     stages: StagesConfig = StagesConfig()
+    thermal: ThermalConfig = ThermalConfig()
+    memory: MemoryConfig = MemoryConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
     language: str = "en"
@@ -403,5 +426,6 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
             portrait=absolute(config.face.portrait),
             wav2lip=absolute(config.face.wav2lip),
         ),
+        stages=replace(config.stages, keys=absolute(config.stages.keys)),
         models=replace(config.models, home=absolute(config.models.home)),
     )

@@ -50,6 +50,8 @@ def check_ranges(config: Config, source: str) -> None:
         ("face.width", config.face.width, 128, 2160),
         ("face.height", config.face.height, 128, 2160),
         ("face.jpeg_quality", config.face.jpeg_quality, 30, 100),
+        ("thermal.margin_c", config.thermal.margin_c, 0, 40),
+        ("memory.reserve_mb", config.memory.reserve_mb, 0, 1_000_000),
         ("log.metrics_port", config.log.metrics_port, 0, 65535),
     )
     for key, value, low, high in limits:

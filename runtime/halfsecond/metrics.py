@@ -56,6 +56,16 @@ class Metrics:
             "Tokens of prompts whose state the language model keeps",
             registry=self.registry,
         )
+        self.thermal_level = Gauge(
+            "halfsecond_thermal_level",
+            "How far the face is eased because the machine is hot: 0 not at all",
+            registry=self.registry,
+        )
+        self.thermal_headroom_c = Gauge(
+            "halfsecond_thermal_headroom_celsius",
+            "Degrees until the hottest part slows the machine down",
+            registry=self.registry,
+        )
         self._first_audio = self._latency("first_audio", "first reply audio sent")
         self._first_frame = self._latency("first_frame", "first driven frame sent")
         self._spans = Histogram(

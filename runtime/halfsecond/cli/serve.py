@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
 
 from halfsecond import log as logs
 from halfsecond.bus import sockets
-from halfsecond.bus.keys import load_server_keys
+from halfsecond.bus.keys import load_client_keys, load_server_keys
 from halfsecond.bus.server import Server
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import Config, load
 from halfsecond.errors import ConfigError
+from halfsecond.heartbeat import Heartbeat
+from halfsecond.memory_budget import available_mb, fitted
 from halfsecond.metrics import METRICS
+from halfsecond.stages.easing import Easing, watch_temperature
 from halfsecond.stages.engines import STAGES, Engines, build_engines, build_stage, open_store
 from halfsecond.stages.host import StageHost
 from halfsecond.stages.openers import open_persona
+from halfsecond.stages.stage import StageHandle
+from halfsecond.store import Store
+from halfsecond.systemd import ServiceManager
+from halfsecond.thermal import read_zones
 
 log = structlog.get_logger(__name__)
 
@@ -46,46 +56,100 @@ def serve(
         raise ConfigError("a stage needs an address: --bind ipc:///tmp/halfsecond/lipsync.ipc")
     # Before any model is loaded: a mistake is told at once.
     sockets.check_exposure(bind or settings.server.bind, has_keys=bool(settings.server.keys))
+    easing = Easing(settings.thermal.margin_c)
     if stage is not None and bind is not None:
-        asyncio.run(_serve_stage(settings, stage, bind))
-    else:
-        address = bind or settings.server.bind
-        asyncio.run(
-            run_server(settings, address, lambda: build_engines(settings, open_store(settings)))
+        asyncio.run(_serve_stage(settings, stage, bind, easing))
+        return
+    store = open_store(settings)
+    settings = _fitted(settings, store)
+    own_keys = load_client_keys(Path(settings.stages.keys)) if settings.stages.keys else None
+    build = partial(build_engines, settings, store, keys=own_keys, easing=easing)
+    asyncio.run(run_server(settings, bind or settings.server.bind, build, easing=easing))
+
+
+def _fitted(settings: Config, store: Store) -> Config:
+    """The config with models that fit into the memory of this machine; the log says which."""
+    if not settings.memory.is_fitted:
+        return settings
+    fit = fitted(settings, store, available_mb=available_mb())
+    for note in fit.notes:
+        log.warning("a smaller model is taken", reason=note)
+    if not fit.does_fit:
+        log.warning(
+            "memory may run out; free some, or fetch smaller models",
+            needed_mb=fit.needed_mb,
+            reserve_mb=settings.memory.reserve_mb,
+            available_mb=available_mb(),
         )
+    return fit.config
 
 
-async def run_server(settings: Config, address: str, build: Callable[[], Engines]) -> None:
-    """Answers at an address until SIGINT or SIGTERM; the log says "ready" once it can."""
+async def run_server(
+    settings: Config, address: str, build: Callable[[], Engines], *, easing: Easing | None = None
+) -> None:
+    """Answers at an address until SIGINT or SIGTERM; the log says "ready" once it can.
+
+    easing: what the temperature of this machine sets, if the engines take note of it.
+    """
     started_s = time.monotonic()
     if settings.log.metrics_port:
         METRICS.serve(settings.log.metrics_port)
     keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
-    server = Server(settings, build(), open_persona(settings), keys=keys)
+    engines = build()
+    server = Server(settings, engines, open_persona(settings), keys=keys)
     stop = _stop_signal()
     bound = await server.open(address)
     # What was loaded stays. To look through it takes the collector 37 ms (measured on two cores of
     # an AMD EPYC), in the middle of somebody's answer; without it less than 0.1 ms.
     gc.collect()
     gc.freeze()
+    manager = ServiceManager.of(os.environ)
     log.info("ready", address=bound, seconds=round(time.monotonic() - started_s, 2))
+    manager.ready(f"ready at {bound}")
     serving = asyncio.create_task(server.serve())
-    await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when="FIRST_COMPLETED")
+    async with _watching(settings, engines, manager, easing):
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when="FIRST_COMPLETED")
     if serving.done():
         serving.result()
     serving.cancel()
     log.info("stopping")
+    manager.stopping()
     await server.close()
 
 
-async def _serve_stage(settings: Config, name: str, address: str) -> None:
+async def _serve_stage(settings: Config, name: str, address: str, easing: Easing) -> None:
     keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
-    host = StageHost(build_stage(name, settings, open_store(settings)), address, keys=keys)
+    stage = build_stage(name, settings, open_store(settings), easing=easing)
+    host = StageHost(stage, address, keys=keys)
     stop = _stop_signal()
     bound = await host.open()
+    manager = ServiceManager.of(os.environ)
     log.info("ready", stage=name, address=bound)
-    await stop.wait()
+    manager.ready(f"{name} ready at {bound}")
+    async with _watching(settings, [host.local], manager, easing):
+        await stop.wait()
+    manager.stopping()
     await host.close()
+
+
+@contextlib.asynccontextmanager
+async def _watching(
+    settings: Config,
+    stages: Iterable[StageHandle[Any, Any]],
+    manager: ServiceManager,
+    easing: Easing | None,
+) -> AsyncIterator[None]:
+    """Beats for the service manager and looks at the temperature while the body runs."""
+    tasks = [asyncio.create_task(Heartbeat(stages, manager).run())]
+    if easing is not None and settings.thermal.is_watched:
+        tasks.append(asyncio.create_task(watch_temperature(easing, read_zones)))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _stop_signal() -> asyncio.Event:

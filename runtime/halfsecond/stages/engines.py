@@ -17,6 +17,7 @@ from halfsecond.models.llm.answerer import Sampling
 from halfsecond.models.tts.voice import SpeechChunk
 from halfsecond.stages import openers
 from halfsecond.stages.asr import AsrRequest, AsrStage
+from halfsecond.stages.easing import Easing
 from halfsecond.stages.endpoint import EndpointReply, EndpointRequest, EndpointStage
 from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage, Picture
 from halfsecond.stages.llm import LlmReply, LlmRequest, LlmStage
@@ -62,10 +63,17 @@ def open_store(config: Config) -> Store:
     return Store.default(home=Path(config.models.home) if config.models.home else None)
 
 
-def build_engines(config: Config, store: Store, *, keys: ClientKeys | None = None) -> Engines:
+def build_engines(
+    config: Config,
+    store: Store,
+    *,
+    keys: ClientKeys | None = None,
+    easing: Easing | None = None,
+) -> Engines:
     """The handles of all stages; nothing is loaded before they are opened.
 
     keys: what this machine proves itself with to stages on others.
+    easing: what tells a face of this process to be drawn less often; never without one.
     """
     handles: dict[str, Any] = {}
     for name in STAGES:
@@ -74,7 +82,7 @@ def build_engines(config: Config, store: Store, *, keys: ClientKeys | None = Non
             continue
         address: str = getattr(config.stages, name)
         if address == "local":
-            handles[name] = LocalStage(build_stage(name, config, store))
+            handles[name] = LocalStage(build_stage(name, config, store, easing=easing))
         else:
             reply_type = _TYPES[name].reply_type
             handles[name] = RemoteStage(name, address, reply_type=reply_type, keys=keys)
@@ -87,19 +95,24 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def build_stage(name: str, config: Config, store: Store) -> Stage[Any, Any]:
+def build_stage(
+    name: str, config: Config, store: Store, *, easing: Easing | None = None
+) -> Stage[Any, Any]:
     """One stage with its models found and verified.
+
+    easing: as for `build_engines`.
 
     Raises:
         ModelMissingError, ModelCorruptError: its model is not there or not what it should be.
     """
+    if name == "lipsync":
+        return _build_lipsync(config, store, easing)
     build = {
         "vad": _build_vad,
         "endpoint": _build_endpoint,
         "asr": _build_asr,
         "llm": _build_llm,
         "tts": _build_tts,
-        "lipsync": _build_lipsync,
     }[name]
     return build(config, store)
 
@@ -151,7 +164,7 @@ def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
     )
 
 
-def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:
+def _build_lipsync(config: Config, store: Store, easing: Easing | None) -> Stage[Any, Any]:
     face = config.face
     return LipSyncStage(
         partial(
@@ -162,6 +175,7 @@ def _build_lipsync(config: Config, store: Store) -> Stage[Any, Any]:
         ),
         jpeg_quality=face.jpeg_quality,
         label=f"{face.driver} {face.width}x{face.height} at {face.fps} fps",
+        easing=easing,
     )
 
 

@@ -38,6 +38,11 @@ class StageHost:
         self._running: dict[tuple[bytes, bytes], tuple[Cancel, asyncio.Task[None]]] = {}
         self._sending = asyncio.Lock()
 
+    @property
+    def local(self) -> LocalStage[Any, Any]:
+        """The stage itself, as this process calls it."""
+        return self._local
+
     async def open(self) -> str:
         """Loads the stage, binds, and returns the address that callers connect to."""
         await self._local.open()

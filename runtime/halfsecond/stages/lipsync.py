@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from halfsecond.errors import StageError
 from halfsecond.models.lipsync.driver import Frame, LipSync
 from halfsecond.models.tts.voice import Phone
+from halfsecond.stages.easing import Easing
 from halfsecond.stages.stage import Cancel
 
 PictureFormat = Literal["jpeg", "rgb"]
-OpenDriver = Callable[[], LipSync]
-"""Makes a driver of a portrait that is ready."""
+OpenDriver = Callable[..., LipSync]
+"""Makes a driver of a portrait that is ready; its one argument `fps` may be left out."""
 MAX_DRIVERS = 32
 """Beyond this the oldest goes: its server may have ended without a word."""
 
@@ -63,11 +64,19 @@ class LipSyncStage:
     reply_type: ClassVar[Any] = Picture
 
     def __init__(
-        self, open_drivers: Callable[[], OpenDriver], *, jpeg_quality: int, label: str
+        self,
+        open_drivers: Callable[[], OpenDriver],
+        *,
+        jpeg_quality: int,
+        label: str,
+        easing: Easing | None = None,
     ) -> None:
+        """easing: tells when the face is to be drawn less often and smaller."""
         self._open_drivers = open_drivers
         self._jpeg_quality = jpeg_quality
         self._label = label
+        self._easing = easing or Easing()
+        self._idle_asked = 0
         self._drivers: dict[str, LipSync] = {}
         self._spare: LipSync | None = None
 
@@ -75,6 +84,7 @@ class LipSyncStage:
         """Prepares the portrait and draws once, so that the first visitor does not wait for it."""
         self._open_driver = self._open_drivers()
         self._spare = self._open_driver()
+        self._fps = self._spare.fps
         self._encode(self._spare.idle(), "jpeg")
 
     def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
@@ -84,10 +94,17 @@ class LipSyncStage:
         if request.action == "close":
             self._close_session(request.session)
             return
+        if request.action == "idle" and self._rests():
+            return
         for frame in self._frames(self._driver(request), request):
             if cancel.is_set():
                 return
             yield self._encode(frame, request.format)
+
+    def _rests(self) -> bool:
+        """Whether this picture of the resting face is left out: every second one, while eased."""
+        self._idle_asked += 1
+        return self._easing.level > 0 and self._idle_asked % 2 == 0
 
     def _open_session(self, session: str) -> LipSync:
         if len(self._drivers) >= MAX_DRIVERS:
@@ -103,11 +120,26 @@ class LipSyncStage:
     def _driver(self, request: LipSyncRequest) -> LipSync:
         """The session's driver; one that a restart has lost is made anew where a stream begins."""
         driver = self._drivers.get(request.session)
+        if driver is not None and request.action == "begin":
+            driver = self._eased(request.session, driver)
         if driver is not None:
             return driver
         if request.action in ("begin", "idle"):
             return self._open_session(request.session)
         raise StageError(f"lipsync has no stream of session {request.session!r}; it must begin one")
+
+    def _eased(self, session: str, driver: LipSync) -> LipSync:
+        """The session's driver, or a new one where other pictures a second are wanted now.
+
+        The face's slow motion begins anew then: a small jump of the head, at the start of an
+        answer, where a stutter all through it would be the alternative.
+        """
+        fps = self._easing.ease.fps_of(self._fps)
+        if driver.fps == fps:
+            return driver
+        driver.close()
+        self._drivers[session] = self._open_driver(fps=fps)
+        return self._drivers[session]
 
     @staticmethod
     def _frames(driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:
@@ -121,11 +153,9 @@ class LipSyncStage:
             yield driver.idle()
 
     def _encode(self, frame: Frame, encoding: PictureFormat) -> Picture:
-        height, width = frame.image.shape[:2]
-        if encoding == "rgb":
-            data = frame.image.tobytes()
-        else:
-            data = _jpeg(frame.image, self._jpeg_quality)
+        image = _sized(frame.image, self._easing.ease.size)
+        height, width = image.shape[:2]
+        data = image.tobytes() if encoding == "rgb" else _jpeg(image, self._jpeg_quality)
         return Picture(
             data=data,
             format=encoding,
@@ -150,6 +180,17 @@ class LipSyncStage:
 def picture_format(video: str) -> PictureFormat:
     """The encoding that a client asked for; JPEG unless it wants raw pictures."""
     return "rgb" if video == "rgb" else "jpeg"
+
+
+def _sized(image: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """The picture at this share of its sides, which stay even."""
+    if share == 1.0:
+        return image
+    import cv2
+
+    height, width = (2 * round(side * share / 2) for side in image.shape[:2])
+    smaller = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8)
 
 
 def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:

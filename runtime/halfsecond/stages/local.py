@@ -10,7 +10,7 @@ from typing import Any, Generic
 from halfsecond.errors import HalfsecondError, StageError
 from halfsecond.metrics import METRICS
 from halfsecond.stages.stage import Cancel, Health, Reply, Request, Stage
-from halfsecond.timeline import current_wait
+from halfsecond.timeline import Now, current_wait, monotonic
 
 _END = object()
 
@@ -18,8 +18,11 @@ _END = object()
 class LocalStage(Generic[Request, Reply]):
     """Runs a stage on a thread of its own; arrays and exceptions pass as they are."""
 
-    def __init__(self, stage: Stage[Request, Reply]) -> None:
+    def __init__(self, stage: Stage[Request, Reply], *, now: Now = monotonic) -> None:
         self._stage = stage
+        self._now = now
+        self._busy_since_s: float | None = None
+        """When the request in work began, or gave its last reply; set by the worker alone."""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=stage.name)
         self._queued = 0
         self._is_open = False
@@ -68,7 +71,9 @@ class LocalStage(Generic[Request, Reply]):
         try:
             if cancel.is_set() or abandoned.is_set():
                 return
+            self._busy_since_s = self._now()
             for reply in self._stage.run(request, cancel):
+                self._busy_since_s = self._now()
                 post(reply)
                 if cancel.is_set() or abandoned.is_set():
                     break
@@ -79,14 +84,17 @@ class LocalStage(Generic[Request, Reply]):
             failure.__cause__ = error
             post(_Failure(failure))
         finally:
+            self._busy_since_s = None
             post(_END)
 
     async def health(self) -> Health:
+        busy_since_s = self._busy_since_s
         return Health(
             stage=self.name,
             is_ready=self._is_open,
             detail=self._stage.health() if self._is_open else "not open",
             queued=self._queued,
+            busy_s=0.0 if busy_since_s is None else self._now() - busy_since_s,
         )
 
     async def close(self) -> None:

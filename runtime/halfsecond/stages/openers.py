@@ -75,9 +75,9 @@ def _open_wav2lip(config: FaceConfig, models: Path, remembered_frames: int) -> O
     )
     portrait = _open_portrait(config, models)
 
-    def open_driver() -> LipSync:
+    def open_driver(*, fps: int = config.fps) -> LipSync:
         compositor = Compositor(portrait, expression=Expression(seed=config.seed))
-        return Wav2LipSync(network, compositor, fps=config.fps)
+        return Wav2LipSync(network, compositor, fps=fps)
 
     return open_driver
 

@@ -36,6 +36,8 @@ class Health(msgspec.Struct, frozen=True):
     detail: str = ""
     queued: int = 0
     """Requests that wait for the engine."""
+    busy_s: float = 0.0
+    """How long the engine has worked without giving anything; 0 where it has nothing to do."""
 
 
 class Stage(Protocol, Generic[RequestIn, ReplyOut]):
