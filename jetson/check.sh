@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Checks without a board, as root on Debian or Ubuntu, x86-64:
+#   check.sh install     the install script in a clean Debian root, to a server that answers
+#   check.sh boot        that root started with systemd in a container: seconds from boot to ready
+#   check.sh aarch64     one whole turn of the CPU profile on emulated aarch64, and the same words here
+# Everything is kept in WORK (default /var/tmp/halfsecond-check); a second run goes on from there.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=jetson/board.sh
+source "$here/board.sh"
+checkout=$(dirname "$here")
+work=${WORK:-/var/tmp/halfsecond-check}
+root=$work/root
+question="When do you close?"
+mkdir -p "$work"
+
+need() {
+  command -v "$1" > /dev/null || fail "there is no $1 here: apt install $2"
+}
+
+# A clean Debian with systemd, and this checkout in it.
+make_root() {
+  need mmdebstrap mmdebstrap
+  if [ ! -x "$root/usr/bin/python3.11" ]; then
+    mmdebstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3-venv,ca-certificates \
+      bookworm "$root" "deb $(debian_mirror) bookworm main"
+  fi
+  rm -rf "$root/srv/halfsecond"
+  mkdir -p "$root/srv/halfsecond"
+  git -C "$checkout" archive HEAD | tar -x -C "$root/srv/halfsecond"
+  # The machine's own ways to packages.
+  local file
+  for file in /etc/resolv.conf /etc/pip.conf /etc/npmrc /root/.npmrc /root/.config/pip/pip.conf; do
+    if [ -f "$file" ]; then install -D -m 644 "$file" "$root$file"; fi
+  done
+  cp -a /etc/ssl/certs /usr/local/share/ca-certificates "$work/" 2> /dev/null || true
+  cp -aL /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+}
+
+debian_mirror() {
+  grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2> /dev/null |
+    head -n 1 | tr -d ' '
+}
+
+inside() {
+  local variables=()
+  while IFS= read -r name; do variables+=("$name=${!name}"); done < <(compgen -e | grep -iE '^(pip_|npm_config_|https?_proxy$|no_proxy$|ssl_cert|requests_ca|node_extra)' || true)
+  # shellcheck disable=SC2016  # the variables are those of the inner shells
+  unshare --mount --pid --fork --kill-child bash -euc '
+    mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount --rbind /sys "$1/sys"
+    root=$1; shift
+    exec chroot "$root" /usr/bin/env -i "$@"' _ "$root" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+    "${variables[@]}" "$@"
+}
+
+check_install() {
+  make_root
+  local options=(--no-start)
+  # Models that this checkout has are taken from it: they were fetched and verified already.
+  if [ -d "$checkout/engines/models" ]; then
+    mkdir -p "$root/var/lib/halfsecond/models"
+    local model
+    for model in silero-vad smart-turn whisper-tiny.en-onnx smollm2-135m-onnx hibari face; do
+      cp -aL -n "$checkout/engines/models/$model" "$root/var/lib/halfsecond/models/" || true
+    done
+  fi
+  inside bash /srv/halfsecond/jetson/install.sh "${options[@]}"
+  echo "== a second time: nothing is to change"
+  inside bash /srv/halfsecond/jetson/install.sh "${options[@]}" | tee "$work/second.log"
+  # As the unit starts it, and asked as a visitor would.
+  # shellcheck disable=SC2016
+  inside bash -euc '
+    install -d -o halfsecond -g halfsecond /run/halfsecond
+    runuser -u halfsecond -- /opt/halfsecond/venv/bin/halfsecond serve --config /etc/halfsecond/halfsecond.toml &
+    server=$!
+    for ((tries = 0; tries < 120; tries++)); do
+      if /opt/halfsecond/venv/bin/halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "$0" 2> /dev/null; then
+        kill "$server"
+        wait "$server"
+        exit 0
+      fi
+    done
+    exit 1' "$question" | tee "$work/install.log"
+  grep -qi "answer:.*five" "$work/install.log" || fail "the installed server did not answer with the fact"
+  echo "== installed, started and answered"
+}
+
+check_boot() {
+  need systemd-nspawn systemd-container
+  [ -x "$root/opt/halfsecond/venv/bin/halfsecond" ] || check_install
+  # Tells how long it took, and switches off.
+  cat > "$root/etc/systemd/system/halfsecond-measured.service" << 'UNIT'
+[Unit]
+After=halfsecond.service
+Requires=halfsecond.service
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c 'cut -d" " -f1 /proc/uptime > /measured.uptime; systemctl show halfsecond.service -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic -p StatusText > /measured; systemctl show --property=UserspaceTimestampMonotonic >> /measured'
+ExecStartPost=/bin/systemctl poweroff --no-block
+[Install]
+WantedBy=multi-user.target
+UNIT
+  ln -sf ../halfsecond-measured.service "$root/etc/systemd/system/multi-user.target.wants/halfsecond-measured.service"
+  rm -f "$root/measured" "$root/etc/machine-id"
+  touch "$root/etc/machine-id"
+  timeout 240 systemd-nspawn --quiet --register=no --keep-unit --directory="$root" --boot --console=pipe \
+    > "$work/boot.log" 2>&1 < /dev/null || true
+  [ -s "$root/measured" ] || { tail -n 40 "$work/boot.log" && fail "the container did not come to ready"; }
+  awk -F= '
+    { at[$1] = $2 }
+    END {
+      printf "boot to ready %.1f s, of which the server took %.1f s (%s)\n",
+        (at["ActiveEnterTimestampMonotonic"] - at["UserspaceTimestampMonotonic"]) / 1e6,
+        (at["ActiveEnterTimestampMonotonic"] - at["ExecMainStartTimestampMonotonic"]) / 1e6, at["StatusText"]
+    }' "$root/measured"
+}
+
+check_aarch64() {
+  need mmdebstrap mmdebstrap
+  local arm=$work/arm64 qemu=$work/qemu version
+  # QEMU below 10 crashes where ONNX Runtime is imported; Debian 13 has 10.
+  if [ ! -x "$qemu/usr/bin/qemu-aarch64" ]; then
+    mmdebstrap --variant=extract --include=qemu-user trixie "$qemu" "deb $(debian_mirror) trixie main"
+  fi
+  "$qemu/usr/bin/qemu-aarch64" --version | head -n 1
+  if [ ! -e "$arm/usr/bin/python3.11" ]; then
+    mmdebstrap --variant=extract --architectures=arm64 --include=python3,libgomp1,libstdc++6,zlib1g,libexpat1 \
+      bookworm "$arm" "deb $(debian_mirror) bookworm main"
+  fi
+  if [ ! -d "$arm/wheels" ]; then
+    local platforms=()
+    for version in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${version}_aarch64"); done
+    python3 -m pip --disable-pip-version-check download --quiet --dest "$work/arm-wheels" --no-deps --require-hashes \
+      --only-binary :all: --python-version 3.11 --implementation cp "${platforms[@]}" --platform manylinux2014_aarch64 \
+      -r "$checkout/locks/py311.txt"
+    mkdir -p "$arm/wheels"
+    local wheel
+    for wheel in "$work"/arm-wheels/*.whl; do unzip -q -o "$wheel" -d "$arm/wheels"; done
+  fi
+  local program=("$here/check_turn.py" "$checkout/engines" "$checkout/runtime/halfsecond/assets/question.wav")
+  echo "== here"
+  "$checkout/.venv/bin/python" "${program[@]}" | tee "$work/here.txt"
+  echo "== on aarch64"
+  PYTHONPATH="$arm/wheels:$checkout/runtime" "$qemu/usr/bin/qemu-aarch64" -cpu cortex-a76 -L "$arm" \
+    "$arm/usr/bin/python3.11" "${program[@]}" | tee "$work/aarch64.txt"
+  cmp "$work/here.txt" "$work/aarch64.txt" || fail "the words differ"
+  echo "== the same words"
+}
+
+case "${1:-}" in
+  install) check_install ;;
+  boot) check_boot ;;
+  aarch64) check_aarch64 ;;
+  *)
+    sed -nE '2,6s/^# ?//p' "$0"
+    exit 2
+    ;;
+esac
