@@ -12,14 +12,20 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from fakes.engines import FakeEngines
+from fakes.engines import FakeEngines, FakeLipSync
 from fakes.servers import QUICK
 from halfsecond.bus import keys, sockets
 from halfsecond.bus.server import Server
+from halfsecond.cli.serve import engine_builder
 from halfsecond.client import Client
+from halfsecond.config import load
 from halfsecond.conversation import Visitor
 from halfsecond.errors import ConfigError, ServerError
 from halfsecond.models.llm.persona import Persona
+from halfsecond.stages.easing import Easing
+from halfsecond.stages.engines import STAGES
+from halfsecond.stages.host import StageHost
+from halfsecond.store import Store
 
 
 @pytest.fixture
@@ -128,6 +134,22 @@ def test_only_loopback_and_ipc_are_private(address: str, is_private: bool) -> No
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_a_stage_on_another_machine_is_reached_with_the_keys_of_the_config(
+    directory: Path, tmp_path: Path
+) -> None:
+    server_keys = keys.load_server_keys(directory)
+    host = StageHost(FakeLipSync(), "tcp://127.0.0.1:*", keys=server_keys)
+    address = await host.open()
+    page = tmp_path / "kiosk.toml"
+    elsewhere = "".join(f'{stage} = "ipc://{tmp_path}/none"\n' for stage in STAGES[:-1])
+    page.write_text(f'[stages]\n{elsewhere}lipsync = "{address}"\nkeys = "keys/kiosk"\n')
+    lipsync = engine_builder(load(page), Store.default(), Easing())().lipsync
+    await lipsync.open()
+    assert (await lipsync.health()).is_ready
+    await lipsync.close()
+    await host.close()
 
 
 def test_secrets_can_be_read_by_their_owner_alone(directory: Path) -> None:

@@ -62,9 +62,18 @@ def serve(
         return
     store = open_store(settings)
     settings = _fitted(settings, store)
-    own_keys = load_client_keys(Path(settings.stages.keys)) if settings.stages.keys else None
-    build = partial(build_engines, settings, store, keys=own_keys, easing=easing)
+    build = engine_builder(settings, store, easing)
     asyncio.run(run_server(settings, bind or settings.server.bind, build, easing=easing))
+
+
+def engine_builder(settings: Config, store: Store, easing: Easing) -> Callable[[], Engines]:
+    """What makes the engines of a server, with this machine's keys for stages on others.
+
+    Raises:
+        ConfigError: there are no keys where the config says.
+    """
+    keys = load_client_keys(Path(settings.stages.keys)) if settings.stages.keys else None
+    return partial(build_engines, settings, store, keys=keys, easing=easing)
 
 
 def _fitted(settings: Config, store: Store) -> Config:
