@@ -47,7 +47,8 @@ detect_profile() {
 }
 
 board_model() {
-  tr -d '\0' < "$board_root/proc/device-tree/model" 2> /dev/null || true
+  local file="$board_root/proc/device-tree/model"
+  if [ -r "$file" ]; then tr -d '\0' < "$file"; fi
 }
 
 # Compute capability as CUDA's build flags want it: 87 for Orin, 110 for Thor; empty elsewhere.
@@ -85,11 +86,24 @@ profile_python() {
   esac
 }
 
+# lock_without "NAME NAME" LOCK: a lock less some packages. It is complete, so nothing is resolved when it
+# is installed with --no-deps, and hibari's wish for `onnxruntime` does not bring that back.
+lock_without() {
+  awk -v skip="$1" '
+    BEGIN { count = split(skip, names, " ") }
+    /^[a-z0-9]/ { drop = 0; for (i = 1; i <= count; i++) if (index($0, names[i] "==") == 1) drop = 1 }
+    !drop' "$2"
+}
+
+# Packages of the locks that are published without a wheel; all are plain Python.
+# shellcheck disable=SC2034  # used by those that source this file
+without_wheel="docopt"
+
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
   profile=$(detect_profile)
   echo "profile   $profile"
-  echo "board     $(board_model || true)"
+  echo "board     $(board_model)"
   echo "L4T       $(l4t_release)"
   echo "JetPack   $(jetpack_version)"
   echo "SM        $(board_sm)"

@@ -58,7 +58,12 @@ git -C "$here/.." archive HEAD | tar -x -C "$out/source"
 platforms=()
 for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${glibc}_$machine"); done
 python3 -m pip --disable-pip-version-check download --quiet --dest "$out/wheels" --require-hashes --no-deps \
-  --only-binary :all: --python-version "$version" "${platforms[@]}" --platform "manylinux2014_$machine" -r "$lock"
+  --only-binary :all: --python-version "$version" "${platforms[@]}" --platform "manylinux2014_$machine" \
+  -r <(lock_without "$without_wheel" "$lock")
+for package in $without_wheel; do
+  python3 -m pip --disable-pip-version-check wheel --quiet --wheel-dir "$out/wheels" --no-deps \
+    "$(sed -nE "s/^($package==[^ ]+).*/\1/p" "$lock" | head -n 1)"
+done
 cp -a "$home/models/." "$out/models/"
 if [ -n "$board_wheels" ]; then cp -a "$board_wheels" "$out/board-wheels"; fi
 if $debs; then

@@ -71,7 +71,9 @@ check_install() {
   # shellcheck disable=SC2016
   inside bash -euc '
     install -d -o halfsecond -g halfsecond /run/halfsecond
-    runuser -u halfsecond -- /opt/halfsecond/venv/bin/halfsecond serve --config /etc/halfsecond/halfsecond.toml &
+    # The network is that of this machine, on which the port of the metrics may be taken.
+    sed "s/^metrics_port.*//" /etc/halfsecond/halfsecond.toml > /srv/check.toml
+    runuser -u halfsecond -- /opt/halfsecond/venv/bin/halfsecond serve --config /srv/check.toml &
     server=$!
     for ((tries = 0; tries < 120; tries++)); do
       if /opt/halfsecond/venv/bin/halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "$0" 2> /dev/null; then
@@ -132,7 +134,7 @@ check_aarch64() {
     for version in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${version}_aarch64"); done
     python3 -m pip --disable-pip-version-check download --quiet --dest "$work/arm-wheels" --no-deps --require-hashes \
       --only-binary :all: --python-version 3.11 --implementation cp "${platforms[@]}" --platform manylinux2014_aarch64 \
-      -r "$checkout/locks/py311.txt"
+      -r <(lock_without "$without_wheel" "$checkout/locks/py311.txt")
     mkdir -p "$arm/wheels"
     local wheel
     for wheel in "$work"/arm-wheels/*.whl; do unzip -q -o "$wheel" -d "$arm/wheels"; done

@@ -149,14 +149,6 @@ tag=py$("$python" -c 'import sys; print("%d%d" % sys.version_info[:2])' 2> /dev/
 lock=$source_dir/locks/$tag.txt
 [ -f "$lock" ] || $is_dry || fail "there is no lock for $python: $lock"
 
-# What the locks hold for every machine, less what is built for this board. A lock is complete, so
-# nothing is resolved here, and hibari's wish for `onnxruntime` does not bring it back.
-board_lock() {
-  awk -v skip="$1" '
-    BEGIN { count = split(skip, names, " ") }
-    /^[a-z0-9]/ { drop = 0; for (i = 1; i <= count; i++) if (index($0, names[i] "==") == 1) drop = 1 }
-    !drop' "$lock"
-}
 if $builds; then
   wheels=$state/board-wheels
   run "$here/build-onnxruntime.sh" "$profile" "$wheels"
@@ -182,9 +174,14 @@ stamp=$prefix/installed
 wanted=dry
 $is_dry || wanted=$(fingerprint)
 if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
-  requirements=$(mktemp)
-  $is_dry || board_lock "$skip" > "$requirements"
-  run "${pip[@]}" --require-hashes --no-deps -r "$requirements"
+  requirements=$(mktemp --suffix .txt)
+  hashes=(--require-hashes)
+  $is_dry || lock_without "$skip" "$lock" > "$requirements"
+  if [ -n "$bundle" ]; then # SHA256SUMS has vouched for the wheels, some of which were built for the bundle
+    hashes=()
+    sed -i -E '/^ +--hash=/d; s/ *\\$//' "$requirements"
+  fi
+  run "${pip[@]}" "${hashes[@]}" --no-deps -r "$requirements"
   if [ -n "$skip" ]; then run "${pip[@]}" --no-deps --force-reinstall "$wheels"/*.whl; fi
   run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
   rm -f "$requirements"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from halfsecond.errors import ConfigError
 from halfsecond.timeline import Timeline
 
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
@@ -98,8 +99,18 @@ class Metrics:
             self._first_frame.observe(first_frame_s)
 
     def serve(self, port: int) -> None:
-        """Opens the Prometheus page on 127.0.0.1."""
-        start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        """Opens the Prometheus page on 127.0.0.1.
+
+        Raises:
+            ConfigError: the port is taken, or not to be had.
+        """
+        try:
+            start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        except OSError as error:
+            raise ConfigError(
+                f"log.metrics_port {port} cannot be opened ({error.strerror}); is another server "
+                "running here? `ss -ltnp` tells; choose another port, or 0 for none"
+            ) from error
 
 
 METRICS = Metrics()
