@@ -65,8 +65,11 @@ check_install() {
     done
   fi
   inside bash /srv/halfsecond/jetson/install.sh "${options[@]}"
+  local first
+  first=$(inside stat -c %Y /opt/halfsecond/installed)
   echo "== a second time: nothing is to change"
   inside bash /srv/halfsecond/jetson/install.sh "${options[@]}" | tee "$work/second.log"
+  [ "$(inside stat -c %Y /opt/halfsecond/installed)" -le "$first" ] || fail "the second run installed again"
   # As the unit starts it, and asked as a visitor would.
   # shellcheck disable=SC2016
   inside bash -euc '
@@ -78,7 +81,7 @@ check_install() {
     for ((tries = 0; tries < 120; tries++)); do
       if /opt/halfsecond/venv/bin/halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "$0" 2> /dev/null; then
         kill "$server"
-        wait "$server"
+        wait "$server" || true
         exit 0
       fi
     done
