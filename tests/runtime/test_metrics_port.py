@@ -15,7 +15,5 @@ def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(
-            ConfigError, match=rf"log.metrics_port {port} cannot be opened .*ss"
-        ):
+        with pytest.raises(ConfigError, match=rf"log\.metrics_port {port} cannot be opened .*ss"):
             Metrics().serve(port)
