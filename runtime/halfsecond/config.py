@@ -13,6 +13,7 @@ import msgspec
 
 from halfsecond.artifact import is_directory_name
 from halfsecond.errors import ConfigError
+from halfsecond.sessions.session import Device
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -146,7 +147,12 @@ class AsrConfig(Section, frozen=True, kw_only=True):
 
     model: str = "whisper-tiny.en-onnx"
     """Catalog name (`whisper-base-onnx` hears other languages than English too), or the directory
-    that `halfsecond export whisper` wrote, with a slash in it."""
+    that `halfsecond export whisper` wrote, with a slash in it; `portable-fp16` or its TensorRT
+    engines are for a GPU."""
+    device: Device = "auto"
+    """`auto` takes a GPU where the model can use it, `cuda` refuses to start without one, `cpu`
+    takes none. The catalog's ONNX models are written for the CPU and stay there; models for
+    CTranslate2 run on both."""
     threads: int = 1
     """Of one call. More can be slower on few cores: measure with `bench stages`."""
     margin_s: float = 1.25
@@ -162,6 +168,8 @@ class LlmConfig(Section, frozen=True, kw_only=True):
     model: str = "smollm2-135m-onnx"
     """Catalog name or the directory that `halfsecond export llm` wrote, with a slash in it (local);
     or the model's name at `base_url` (openai)."""
+    device: Device = "auto"
+    """As for `asr`; for a local model. `smollm2-135m-int8` runs on both."""
     threads: int = 1
     """More can be slower where voice and face work beside it: measure with `bench threads`."""
     base_url: str = ""
@@ -239,6 +247,9 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """One of the model's voices; empty takes its default."""
     speed: float = 1.0
     """1 is the voice's own pace."""
+    device: Device = "auto"
+    """`hibari` and `kokoro` are quantised for the CPU: `auto` leaves them there, and `cuda` runs
+    what a GPU can of them."""
     threads: int = 1
     """Of one call; hibari needs no more than one."""
 
@@ -251,7 +262,10 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     driver: Literal["mesh", "wav2lip"] = "mesh"
     """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint."""
     wav2lip: str = ""
-    """ONNX file of a Wav2Lip generator, or a directory that `halfsecond export wav2lip` wrote."""
+    """ONNX file of a Wav2Lip generator, or a directory that `halfsecond export wav2lip` or
+    `halfsecond engines build` wrote."""
+    device: Device = "auto"
+    """Of Wav2Lip's network, as for `asr`. The mesh driver and the face models use the CPU."""
     model: str = "face"
     """Catalog name of the face detector and landmarks."""
     width: int = 512

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfsecond.artifact import artifact_of_kind, is_directory_name
+from halfsecond.artifact import is_directory_name
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.wav2lip_network import generator_file
-from halfsecond.stages.engines import ARTIFACT_KINDS, STAGES, open_store
+from halfsecond.stages.engines import (
+    ARTIFACT_KINDS,
+    STAGES,
+    model_directory,
+    open_store,
+)
 from halfsecond.stages.openers import open_persona
 
 
@@ -36,17 +41,17 @@ def _check_addresses(config: Config) -> None:
 
 def _check_models(config: Config) -> None:
     """Every model is in the catalog, and of the stage that it is given to."""
-    catalog = open_store(config).catalog
+    store = open_store(config)
     named = {"vad": config.vad.model, "asr": config.asr.model, "tts": config.tts.model}
     if config.endpoint.mode == "smart":
         named["endpoint"] = config.endpoint.model
     if config.llm.kind == "local":
         named["llm"] = config.llm.model
-    for stage, kind in ARTIFACT_KINDS.items():
+    for stage in ARTIFACT_KINDS:
         if is_directory_name(named.get(stage, "")):
-            artifact_of_kind(named.pop(stage), kind)
+            model_directory(stage, named.pop(stage), store)
     for stage, name in named.items():
-        found = catalog.entry(name).stage
+        found = store.catalog.entry(name).stage
         if found != stage:
             raise ConfigError(f"{stage}.model is {name!r}, which is a model for {found}")
 

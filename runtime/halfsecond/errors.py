@@ -10,7 +10,8 @@
     │   ├── LicenceError                  the licence was not accepted
     │   ├── UnsupportedModelError         an architecture or version that is not supported
     │   ├── EngineBuildError              an engine could not be built
-    │   └── NoGpuError                    no CUDA device, or no driver for it
+    │   ├── NoGpuError                    no CUDA device, or no driver for it
+    │   └── GpuError                      a GPU that refuses what it is asked for
     ├── FetchError (OSError)              a source that could not be reached or read
     ├── StageError (RuntimeError)         a stage that failed or went away
     ├── WireError (ValueError)            a message that breaks the protocol
@@ -68,6 +69,10 @@ class EngineBuildError(ModelError):
 
 class NoGpuError(ModelError):
     """There is no CUDA device here, or no driver for it."""
+
+
+class GpuError(ModelError):
+    """The GPU, its driver or TensorRT refused a call: out of memory, or a fault before it."""
 
 
 class FetchError(HalfsecondError, OSError):

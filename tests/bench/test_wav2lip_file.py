@@ -9,7 +9,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 from halfsecond_bench.wav2lip_file import (
     PUBLISHED_PARAMETERS,
     count_parameters,
@@ -25,7 +25,7 @@ from halfsecond_bench.wav2lip_speed import measure
 
 
 def faces(path: Path) -> NDArray[np.float32]:
-    result = open_session(path).run(None, random_inputs(2, seed=5))[0]
+    (result,) = open_session(path).run(random_inputs(2, seed=5)).values()
     return np.asarray(result, np.float32)
 
 

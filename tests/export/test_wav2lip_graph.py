@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 from halfsecond_bench.wav2lip_file import random_inputs
 from halfsecond_export.wav2lip.graph import FACE, SOUND, write_onnx
 from halfsecond_export.wav2lip.layout import LAYOUTS, PUBLISHED, Layout
@@ -39,7 +39,7 @@ def drawn(path: Path, side_px: int = 96) -> NDArray[np.float32]:
     repeats = -(-side_px // 96)
     faces = np.tile(inputs["face_sequences"], (1, 1, repeats, repeats))[..., :side_px, :side_px]
     session = open_session(path)
-    return np.asarray(session.run(None, {SOUND: inputs["audio_sequences"], FACE: faces})[0])
+    return session.run({SOUND: inputs["audio_sequences"], FACE: faces})["faces"]
 
 
 def kinds(path: Path) -> list[str]:

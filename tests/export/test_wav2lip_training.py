@@ -15,7 +15,7 @@ torch: Any = pytest.importorskip(
 )
 
 from halfsecond.errors import ConfigError  # noqa: E402
-from halfsecond.models.sessions import open_session  # noqa: E402
+from halfsecond.sessions import open_session  # noqa: E402
 from halfsecond_export.cli import app  # noqa: E402
 from halfsecond_export.wav2lip.checkpoint import load_generator  # noqa: E402
 from halfsecond_export.wav2lip.footage import Clip, Sitter, load_speech  # noqa: E402
@@ -51,7 +51,7 @@ def test_the_onnx_file_draws_what_torch_draws(
     face = random.random((6, layout.patch_px, layout.patch_px), np.float32)
     expected = outputs(network, sounds, face)
     inputs = {SOUND: sounds, FACE: np.stack([face, face])}
-    found = open_session(tmp_path / "w.onnx").run(None, inputs)[0]
+    found = next(iter(open_session(tmp_path / "w.onnx").run(inputs).values()))
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

@@ -11,6 +11,7 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
+from halfsecond.artifact import Tensor
 from halfsecond.errors import (
     ConfigError,
     ModelCorruptError,
@@ -185,26 +186,26 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         open_kokoro(tmp_path, "", threads=1, seed=0)
 
 
-class _Output:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
 class _FakeSession:
     """A model with durations: a tone of 0.1 s per symbol."""
 
     def __init__(self) -> None:
         self.style_sums: list[float] = []
+        self.outputs = [
+            Tensor(name=name, dtype="float32", shape=()) for name in ("audio", "durations")
+        ]
 
-    def get_outputs(self) -> list[_Output]:
-        return [_Output("audio"), _Output("durations")]
-
-    def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[NDArray[np.float32]]:
+    def run(
+        self, inputs: Mapping[str, Any], names: Sequence[str] = ()
+    ) -> dict[str, NDArray[np.float32]]:
         assert list(names) == ["audio", "durations"]
         self.style_sums.append(float(inputs["style"].sum()))
         count = inputs["tokens"].shape[1]
         audio = 0.1 * np.sin(np.arange(count * 2400) / 20)
-        return [audio.astype(np.float32), np.full((1, count), 4, np.float32)]
+        return {
+            "audio": audio.astype(np.float32),
+            "durations": np.full((1, count), 4, np.float32),
+        }
 
 
 def test_phones_come_from_the_durations_where_the_model_has_them(

@@ -86,7 +86,7 @@ def test_a_network_with_a_damaged_layer_hears_otherwise(
 
     def damaged(mel: np.ndarray) -> None:
         listen(mel)
-        values = network._decoder.cross["cross_value_1"]  # type: ignore[attr-defined]
+        values = network._pair.cross["cross_value_1"]  # type: ignore[attr-defined]
         values[...] = values[:, ::-1].copy()
 
     network.listen = damaged  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,9 +115,10 @@ def _build(
         built = run_build(job, on_step=progress.step)
         for path in directory.glob("network.onnx*"):
             path.unlink()
+        _take_along(source, planned, directory)
         artifact = msgspec.structs.replace(
             planned,
-            files={ENGINE_NAME: describe_file(directory / ENGINE_NAME)},
+            files={path.name: describe_file(path) for path in sorted(directory.iterdir())},
             inputs=built.inputs,
             outputs=built.outputs,
             checks=prepared.checks,
@@ -124,6 +126,15 @@ def _build(
         )
         write_artifact(directory, artifact)
     return artifact
+
+
+def _take_along(source: Source, planned: Artifact, directory: Path) -> None:
+    """Copies what lies beside an exported network and is no part of it: a tokenizer."""
+    if source.manifest is None:
+        return
+    for name in source.manifest.files:
+        if name not in planned.sources:
+            shutil.copyfile(source.path.parent / name, directory / name)
 
 
 def _details(built: Built, changes: dict[str, int]) -> dict[str, str | int | float]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from halfsecond.artifact import Artifact, Check, Precision
 from halfsecond.models.lipsync.wav2lip import MOUTH_REGION
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 from halfsecond_export.wav2lip.footage import Patches, Sitter, Windows, pictures
 from halfsecond_export.wav2lip.graph import FACE, SOUND
 
@@ -87,7 +87,7 @@ class Judge:
         for at in range(0, len(self._windows), _BATCH_FRAMES):
             part = self._windows[at : at + _BATCH_FRAMES]
             faces = np.repeat(face[np.newaxis], len(part), axis=0)
-            drawn.append(session.run(None, {SOUND: part, FACE: faces})[0])
+            drawn += session.run({SOUND: part, FACE: faces}).values()
         return np.concatenate(drawn)
 
 

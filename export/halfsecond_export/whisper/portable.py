@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,13 @@ from halfsecond.models.asr.guards import token_cap
 from halfsecond.models.asr.mel import RATE_HZ, log_mel
 from halfsecond.models.asr.network import FULL_CONTEXT_S
 from halfsecond.models.asr.tokens import Tokens
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 from halfsecond.store.hashes import sha256_of
 from halfsecond_export.engines.passes.fp16 import to_fp16
 from halfsecond_export.formats import Progress
 from halfsecond_export.prepare.onnx_whisper import (
     DECODER_NAME,
+    DETAILS_NAME,
     ENCODER_NAME,
     decoder_graph,
     encoder_graph,
@@ -96,6 +98,11 @@ def _write_pair(request: Request, directory: Path, precision: Precision) -> None
         graph.save(path)
         if precision == "fp16":
             _halve(path)
+    # What the runtime needs besides the networks; engines take it along.
+    (directory / "decoder" / DETAILS_NAME).write_text(
+        json.dumps(request.source.decoding.as_config()) + "\n"
+    )
+    shutil.copyfile(request.source.tokenizer, directory / "decoder" / "tokenizer.json")
 
 
 def _halve(path: Path) -> None:
@@ -170,7 +177,7 @@ def _describe(
     request: Request, directory: Path, file: str, precision: Precision, checks: tuple[Check, ...]
 ) -> Artifact:
     session = open_session(directory / file)
-    inputs = tuple(_tensor(declared) for declared in session.get_inputs())
+    inputs = session.inputs
     artifact = Artifact(
         kind=f"whisper-{directory.name}",
         precision=precision,
@@ -180,18 +187,13 @@ def _describe(
         libraries={"onnx": version("onnx")},
         rebuild=f"{request.rebuild} --format portable-{precision}",
         inputs=inputs,
-        outputs=tuple(_tensor(declared) for declared in session.get_outputs()),
+        outputs=session.outputs,
         profiles={tensor.name: _profile(tensor) for tensor in inputs},
         checks=checks,
         details=details(request.source.network),
     )
     write_artifact(directory, artifact)
     return artifact
-
-
-def _tensor(declared: Any) -> Tensor:
-    kinds = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
-    return Tensor(name=declared.name, dtype=kinds[declared.type], shape=tuple(declared.shape))
 
 
 def _profile(tensor: Tensor) -> Profile:

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import Session, open_session
 
 Arrays = dict[str, NDArray[Any]]
-
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class PortableWhisper:
@@ -22,10 +20,12 @@ class PortableWhisper:
     def __init__(self, encoder: Path, decoder: Path, *, threads: int = 1) -> None:
         self._encoder = open_session(encoder, threads=threads)
         self._decoder = open_session(decoder, threads=threads)
-        self.dtype = _DTYPES[self._encoder.get_inputs()[0].type]
+        self.dtype = np.dtype(self._encoder.inputs[0].dtype)
         self._caches: Arrays = {
-            declared.name: np.zeros((1, declared.shape[1], 0, declared.shape[3]), self.dtype)
-            for declared in self._decoder.get_inputs()
+            declared.name: np.zeros(
+                (1, int(declared.shape[1]), 0, int(declared.shape[3])), self.dtype
+            )
+            for declared in self._decoder.inputs
             if declared.name.startswith("past_")
         }
 
@@ -72,8 +72,6 @@ def _new(tokens: Sequence[int], *, at: int) -> Arrays:
     }
 
 
-def _run(session: Any, inputs: Arrays) -> Arrays:
-    names = [output.name for output in session.get_outputs()]
-    wanted = {declared.name for declared in session.get_inputs()}
-    given = {name: values for name, values in inputs.items() if name in wanted}
-    return dict(zip(names, session.run(names, given), strict=True))
+def _run(session: Session, inputs: Arrays) -> Arrays:
+    wanted = {declared.name for declared in session.inputs}
+    return session.run({name: values for name, values in inputs.items() if name in wanted})

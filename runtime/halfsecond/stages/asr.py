@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.asr.recognizer import Recognizer, Transcript
+from halfsecond.sessions.session import Device
 from halfsecond.stages.stage import Cancel
 
 
@@ -36,8 +37,11 @@ class AsrStage:
     request_type: ClassVar[Any] = AsrRequest
     reply_type: ClassVar[Any] = Transcript
 
-    def __init__(self, model: Path, *, threads: int, margin_s: float) -> None:
+    def __init__(
+        self, model: Path, *, threads: int, margin_s: float, device: Device = "cpu"
+    ) -> None:
         self._model = model
+        self._device: Device = device
         self._threads = threads
         self._margin_s = margin_s
 
@@ -46,7 +50,7 @@ class AsrStage:
         from halfsecond.models.asr.whisper import Whisper
 
         self._recognizer: Recognizer = Whisper(
-            self._model, threads=self._threads, margin_s=self._margin_s
+            self._model, threads=self._threads, margin_s=self._margin_s, device=self._device
         )
 
     def run(self, request: AsrRequest, cancel: Cancel) -> Iterator[Transcript]:

@@ -12,6 +12,7 @@ from typing import Any
 from halfsecond.artifact import artifact_of_kind, is_directory_name
 from halfsecond.bus.keys import ClientKeys
 from halfsecond.config import Config
+from halfsecond.models.asr.pair import checked_parts, is_in_parts
 from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.llm.answerer import Sampling
 from halfsecond.models.tts.voice import SpeechChunk
@@ -135,6 +136,9 @@ def model_directory(stage: str, model: str, store: Store) -> Path:
     Raises ModelError or ConfigError.
     """
     if stage in ARTIFACT_KINDS and is_directory_name(model):
+        directory = Path(model).expanduser()
+        if stage == "asr" and is_in_parts(directory):
+            return checked_parts(directory)
         return artifact_of_kind(model, ARTIFACT_KINDS[stage])
     return store.path(model)
 
@@ -142,7 +146,7 @@ def model_directory(stage: str, model: str, store: Store) -> Path:
 def _build_asr(config: Config, store: Store) -> Stage[Any, Any]:
     asr = config.asr
     directory = model_directory("asr", asr.model, store)
-    return AsrStage(directory, threads=asr.threads, margin_s=asr.margin_s)
+    return AsrStage(directory, threads=asr.threads, margin_s=asr.margin_s, device=asr.device)
 
 
 def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:

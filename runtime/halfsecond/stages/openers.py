@@ -25,7 +25,11 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
     from halfsecond.models.tts import registry
 
     return registry.open_voice(
-        config.model, directory, speaker=config.voice, threads=config.threads
+        config.model,
+        directory,
+        speaker=config.voice,
+        threads=config.threads,
+        device=config.device,
     )
 
 
@@ -71,6 +75,7 @@ def _open_wav2lip(config: FaceConfig, models: Path, remembered_frames: int) -> O
     network = Wav2LipNetwork(
         Path(config.wav2lip),
         threads=config.threads,
+        device=config.device,
         memory=PatchMemory(frames=remembered_frames),
     )
     portrait = _open_portrait(config, models)
@@ -89,6 +94,7 @@ def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:
     return registry.open_answerer(
         config.kind,
         model_path=directory,
+        device=config.device,
         threads=config.threads,
         base_url=config.base_url,
         model=config.model,

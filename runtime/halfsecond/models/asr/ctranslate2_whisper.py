@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError
 from halfsecond.models.asr.network import Decoded, ShouldStop, StoppedError, never
+from halfsecond.models.ctranslate2_device import ctranslate2_device
+from halfsecond.sessions import Device
 
 
 class Ctranslate2Network:
@@ -18,11 +20,11 @@ class Ctranslate2Network:
 
     A call cannot be stopped once it runs.
 
-    Raises ModelMissingError or ModelCorruptError.
+    Raises ModelMissingError, ModelCorruptError or NoGpuError.
     """
 
     def __init__(
-        self, directory: Path, *, threads: int, compute_type: str, device: str, beam_size: int
+        self, directory: Path, *, threads: int, compute_type: str, device: Device, beam_size: int
     ) -> None:
         self._model = _open_model(
             directory, threads=threads, compute_type=compute_type, device=device
@@ -99,15 +101,18 @@ class Ctranslate2Network:
         return np.array(self._model.encode(features, to_cpu=True))
 
 
-def _open_model(directory: Path, *, threads: int, compute_type: str, device: str) -> Any:
+def _open_model(directory: Path, *, threads: int, compute_type: str, device: Device) -> Any:
     import ctranslate2
 
     for name in ("model.bin", "config.json", "tokenizer.json"):
         if not (directory / name).is_file():
             raise ModelMissingError(f"no {name} in {directory}; run `halfsecond models fetch`")
+    where, arithmetic = ctranslate2_device(
+        directory, device, compute_type=compute_type, on_cpu="int8"
+    )
     try:
         return ctranslate2.models.Whisper(
-            str(directory), device=device, compute_type=compute_type, intra_threads=threads
+            str(directory), device=where, compute_type=arithmetic, intra_threads=threads
         )
     except (RuntimeError, ValueError) as error:
         raise ModelCorruptError(

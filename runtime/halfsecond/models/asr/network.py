@@ -14,6 +14,8 @@ FULL_CONTEXT_S = 30.0
 ENCODED_PER_S = 50
 """Positions that the encoder gives for a second."""
 FULL_CONTEXT_POSITIONS = 1500
+CAPACITY = 448
+"""Positions of Whisper's decoder."""
 
 MULTILINGUAL_VOCABULARY = 51865
 """Tokens of the smallest model that knows more than English; Whisper's own code goes by it."""

@@ -31,11 +31,14 @@ from halfsecond.models.asr.network import (
     WhisperNetwork,
     never,
 )
-from halfsecond.models.asr.onnx_whisper import ENCODER_NAME, OnnxNetwork
+from halfsecond.models.asr.onnx_whisper import OnnxNetwork
+from halfsecond.models.asr.pair import is_in_parts, text_directory
 from halfsecond.models.asr.recognizer import Transcript, Word
+from halfsecond.models.asr.runtime_pair import ENCODER_NAME
 from halfsecond.models.asr.speech_level import speech_after_s
 from halfsecond.models.asr.tokens import Tokens
 from halfsecond.models.asr.words import bare, words_after
+from halfsecond.sessions import Device
 
 CONTEXT_STEP_S = 0.5
 ENCODED_SAMPLES = RATE_HZ // ENCODED_PER_S
@@ -74,8 +77,11 @@ class Whisper:
     """A `Recognizer` on a Whisper model that was converted to CTranslate2 or to ONNX.
 
     directory: holds `tokenizer.json`, and `model.bin` with its `config.json`, or `encoder.onnx`,
-        `decoder.onnx` and `whisper.json`.
+        `decoder.onnx` and `whisper.json`; or `encoder` and `decoder`, an artifact each, of which
+        the second has tokenizer and details too.
     threads: of one call; more can be slower on few cores (measure it).
+    compute_type: of CTranslate2; empty takes what suits the weights and the device.
+    device: "auto" takes a GPU where there is one and the model can use it.
     margin_s: silence that is encoded after the utterance. With 1.25 s the words are as right as
         in the full window on 13 real recordings, on AMD and Intel; with 1 s two words were lost on
         AMD, and with 0.2 s Whisper base repeated itself once.
@@ -91,8 +97,8 @@ class Whisper:
         directory: Path,
         *,
         threads: int = 1,
-        compute_type: str = "int8",
-        device: str = "cpu",
+        compute_type: str = "",
+        device: Device = "cpu",
         beam_size: int = 1,
         margin_s: float = 1.25,
     ) -> None:
@@ -103,7 +109,7 @@ class Whisper:
             device=device,
             beam_size=beam_size,
         )
-        self._tokens = Tokens(directory, multilingual=self._network.is_multilingual)
+        self._tokens = Tokens(text_directory(directory), multilingual=self._network.is_multilingual)
         self._margin_s = margin_s
         self._network.learn_silence(self._mel(_hiss(), FULL_CONTEXT_S))
         self._warm_up()
@@ -266,9 +272,9 @@ def _speaks_on(samples: NDArray[np.float32], starts: Sequence[int]) -> bool:
 
 
 def _open_network(
-    directory: Path, *, threads: int, compute_type: str, device: str, beam_size: int
+    directory: Path, *, threads: int, compute_type: str, device: Device, beam_size: int
 ) -> WhisperNetwork:
-    if not (directory / ENCODER_NAME).is_file():
+    if not (directory / ENCODER_NAME).is_file() and not is_in_parts(directory):
         return Ctranslate2Network(
             directory,
             threads=threads,
@@ -281,4 +287,4 @@ def _open_network(
             f"{directory.name} on ONNX Runtime decodes greedily, and was asked for a beam of "
             f"{beam_size}; take the model for CTranslate2"
         )
-    return OnnxNetwork(directory, threads=threads)
+    return OnnxNetwork(directory, threads=threads, device=device)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import Session, open_session
 
 INPUT_PX = 192
 """Side of the square that the full-range model looks at."""
@@ -39,8 +38,8 @@ class FaceDetector:
     """Finds every face of a picture in which it is at least a twentieth of the longer side."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session: Any = open_session(path, threads=threads)
-        self._input = self._session.get_inputs()[0].name
+        self._session: Session = open_session(path, threads=threads)
+        self._input = self._session.inputs[0].name
         cells = (np.arange(INPUT_PX // STRIDE_PX, dtype=np.float32) + 0.5) * STRIDE_PX
         y, x = np.meshgrid(cells, cells, indexing="ij")
         self._anchors = np.stack([x.ravel(), y.ravel()], axis=1)
@@ -48,7 +47,7 @@ class FaceDetector:
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces of `image`, (h, w, 3) RGB, best score first."""
         square, scale, offset = _letterbox(image)
-        outputs = self._session.run(None, {self._input: square[None]})
+        outputs = self._session.run({self._input: square[None]}).values()
         boxes, logits = sorted((np.asarray(o)[0] for o in outputs), key=lambda o: -o.shape[-1])
         scores = _sigmoid(logits[:, 0])
         keep = scores > MIN_SCORE

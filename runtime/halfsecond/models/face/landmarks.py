@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.face import points
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import Session, open_session
 
 INPUT_PX = 192
 CROP_SCALE = 1.5
@@ -20,8 +19,8 @@ class FaceLandmarker:
     """468 points (x, y, depth) of one face whose place is roughly known."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session: Any = open_session(path, threads=threads)
-        self._input = self._session.get_inputs()[0].name
+        self._session: Session = open_session(path, threads=threads)
+        self._input = self._session.inputs[0].name
 
     def locate(
         self, image: NDArray[np.uint8], outline: NDArray[np.float32], *, runs: int = 2
@@ -54,7 +53,8 @@ class FaceLandmarker:
         smooth = image if scale <= 1.5 else cv2.GaussianBlur(image, (0, 0), 0.35 * scale)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         crop = cv2.warpAffine(smooth, to_image, (INPUT_PX, INPUT_PX), flags=flags)
-        outputs = self._session.run(None, {self._input: crop[None].astype(np.float32) / 255.0})
+        given = {self._input: crop[None].astype(np.float32) / 255.0}
+        outputs = list(self._session.run(given).values())
         mesh, flag = sorted((np.asarray(o).ravel() for o in outputs[:2]), key=lambda o: -o.size)
         local = mesh.reshape(468, 3).astype(np.float32)
         found = np.empty_like(local)

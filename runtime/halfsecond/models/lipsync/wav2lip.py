@@ -23,8 +23,8 @@ from halfsecond.models.lipsync.mel import (
 )
 from halfsecond.models.lipsync.mouth import CLOSED
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
-from halfsecond.models.sessions import CPU
 from halfsecond.models.tts.voice import Phone
+from halfsecond.sessions import Device
 
 DEFAULT_FPS = 25
 """What the published weights were trained at."""
@@ -103,7 +103,7 @@ class Wav2LipSync:
         seed: int = 0,
         is_expressive: bool = True,
         threads: int = 1,
-        providers: Sequence[str] = (CPU,),
+        device: Device = "cpu",
     ) -> Wav2LipSync:
         """A driver of the face in `picture`, with the user's Wav2Lip file and the face models.
 
@@ -111,7 +111,7 @@ class Wav2LipSync:
             PortraitError: the picture does not show exactly one usable face.
             ModelError: a model is missing, cannot be read, or is no Wav2Lip generator.
         """
-        network = Wav2LipNetwork(model, threads=threads, providers=providers)
+        network = Wav2LipNetwork(model, threads=threads, device=device)
         portrait = load_portrait(picture, FaceFinder(detector, landmarks), size=size)
         expression = Expression(seed=seed, is_on=is_expressive)
         return cls(network, Compositor(portrait, expression=expression), fps=fps)

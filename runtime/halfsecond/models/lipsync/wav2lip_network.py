@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.artifact import verified_artifact
+from halfsecond.artifact import Tensor, read_artifact, verified_artifact
+from halfsecond.engine import ENGINE_NAME, intact_engine
+from halfsecond.engine_library import LIBRARIES
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.mel import MEL_BANDS, WINDOW_STEPS
 from halfsecond.models.lipsync.patch_memory import PatchMemory
-from halfsecond.models.sessions import CPU, Session, open_session
+from halfsecond.sessions import Device, Session, open_session
+from halfsecond.sessions.opening import network_file
 
 EXPECTED = (
     f"inputs (N, 1, {MEL_BANDS}, {WINDOW_STEPS}) for the sound and (N, 6, S, S) for the face, "
@@ -22,28 +23,22 @@ EXPECTED = (
 )
 ARTIFACT_KIND = "wav2lip"
 """What the manifests of exported generators say that they are."""
-_NUMBER_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-
-
-@dataclass(frozen=True)
-class _Input:
-    name: str
-    shape: tuple[Any, ...]
-    """Numbers, and strings or None where the file leaves a dimension open."""
-    dtype: Any
+_NUMBER_TYPES = ("float32", "float16")
 
 
 class Wav2LipNetwork:
-    """A Wav2Lip generator of any picture size. One thread at a time.
+    """A Wav2Lip generator of any picture size, on ONNX Runtime or TensorRT. One thread at a time.
 
     Inputs are known by their shapes, not by their names, so any exporter's file will do; float16
     inputs and a fixed batch are served too (a fixed batch is filled up).
 
-    `path` is an ONNX file, or the directory of an artifact that `halfsecond export wav2lip` wrote.
+    `path` is an ONNX file, or the directory of an artifact that `halfsecond export wav2lip` or
+    `halfsecond engines build` wrote.
 
     Raises:
         ModelMissingError: there is no file at `path`.
         ModelCorruptError: ONNX Runtime cannot read it, or the artifact's files were changed.
+        NoGpuError, ConfigError: see `open_session`.
         UnsupportedModelError: its shapes are not those of `EXPECTED`, running it fails, or the
             artifact was rejected when it was made.
     """
@@ -53,24 +48,22 @@ class Wav2LipNetwork:
         path: Path,
         *,
         threads: int = 1,
-        providers: Sequence[str] = (CPU,),
+        device: Device = "cpu",
         memory: PatchMemory | None = None,
     ) -> None:
         """memory: of what was drawn before; None draws everything anew."""
         self._path = path
         self._memory = memory or PatchMemory(frames=0)
-        self._session = _open_own(generator_file(path), threads, providers)
-        inputs = [
-            _Input(i.name, tuple(i.shape), _NUMBER_TYPES.get(i.type))
-            for i in self._session.get_inputs()
-        ]
+        self._session = _open_own(path, threads, device)
+        inputs = self._session.inputs
         self._found = ", ".join(f"{i.name} {list(i.shape)}" for i in inputs)
         self._sound = self._pick(inputs, (1, MEL_BANDS, WINDOW_STEPS))
         self._face = self._pick(inputs, (6, None, None))
-        if len(inputs) != 2 or len(self._session.get_outputs()) != 1:
+        if len(inputs) != 2 or len(self._session.outputs) != 1:
             raise self._unsupported(f"{len(inputs)} inputs ({self._found})")
-        self.patch_px: int = self._face.shape[2]
+        self.patch_px = int(self._face.shape[2])
         """Side of the square pictures that go in and come out."""
+        self._most_frames = _most_frames(path, self._face.name)
         self._check_run()
 
     def draw(self, sound: NDArray[np.float32], face: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -96,11 +89,13 @@ class Wav2LipNetwork:
         if not count:
             return []
         fixed = self._face.shape[0]
-        step = fixed if isinstance(fixed, int) else count
-        drawn = [self._run(sound[i : i + step], face, step) for i in range(0, count, step)]
-        bgr = np.concatenate(drawn)[:count].transpose(0, 2, 3, 1)
-        scaled = np.rint(np.clip(bgr[..., ::-1], 0.0, 1.0) * np.float32(255.0))
-        return list(np.ascontiguousarray(scaled.astype(np.uint8)))
+        step = fixed if isinstance(fixed, int) else min(count, self._most_frames or count)
+        drawn: list[NDArray[np.uint8]] = []
+        for first in range(0, count, step):
+            part = sound[first : first + step]
+            batch = step if isinstance(fixed, int) else len(part)
+            drawn += _pictures(self._run(part, face, batch))
+        return drawn[:count]
 
     def _run(
         self, sound: NDArray[np.float32], face: NDArray[np.float32], batch: int
@@ -108,20 +103,19 @@ class Wav2LipNetwork:
         if len(sound) < batch:
             sound = np.concatenate((sound, np.repeat(sound[-1:], batch - len(sound), axis=0)))
         faces = np.broadcast_to(face, (batch, *face.shape))
-        result = self._session.run(
-            None,
+        results = self._session.run(
             {
                 self._sound.name: np.ascontiguousarray(sound, self._sound.dtype),
                 self._face.name: np.ascontiguousarray(faces, self._face.dtype),
-            },
-        )[0]
-        return np.asarray(result, np.float32)
+            }
+        )
+        return np.asarray(next(iter(results.values())), np.float32)
 
-    def _pick(self, inputs: Sequence[_Input], shape: tuple[int | None, ...]) -> _Input:
+    def _pick(self, inputs: Sequence[Tensor], shape: tuple[int | None, ...]) -> Tensor:
         """The input of this shape after the batch; None stands for one side of a square."""
         for one in inputs:
             sides = one.shape[1:]
-            if len(sides) != len(shape) or one.dtype is None:
+            if len(sides) != len(shape) or one.dtype not in _NUMBER_TYPES:
                 continue
             fits = all(w in (None, s) for w, s in zip(shape, sides, strict=True))
             if fits and (None not in shape or (isinstance(sides[1], int) and sides[1] == sides[2])):
@@ -150,28 +144,32 @@ class Wav2LipNetwork:
 
 
 def generator_file(path: Path) -> Path:
-    """The ONNX file of a generator: `path` itself, or the one of the artifact in that directory.
+    """What holds a generator: `path` itself, or the ONNX file or engine in that directory.
 
     Raises:
-        ModelMissingError, ModelCorruptError, UnsupportedModelError: as `verified_artifact`, or
-            what is there is no Wav2Lip generator for ONNX Runtime.
+        ModelMissingError, ModelCorruptError, UnsupportedModelError: as `verified_artifact` and
+            `intact_engine`, or what is there is no Wav2Lip generator.
     """
     if not path.is_dir():
         return path
-    artifact = verified_artifact(path)
-    files = [name for name in artifact.files if name.endswith(".onnx")]
-    if (artifact.kind, artifact.runtime, len(files)) != (ARTIFACT_KIND, "onnxruntime", 1):
+    artifact = read_artifact(path)
+    if artifact.kind != ARTIFACT_KIND:
         raise UnsupportedModelError(
-            f"{path} holds {artifact.kind} for {artifact.runtime}; expected {ARTIFACT_KIND} for "
-            "onnxruntime, as `halfsecond export wav2lip` writes it"
+            f"{path} holds {artifact.kind} for {artifact.runtime}; expected {ARTIFACT_KIND}, as "
+            "`halfsecond export wav2lip` or `halfsecond engines build` writes it"
         )
-    return path / files[0]
+    if artifact.runtime in LIBRARIES:
+        intact_engine(path)
+        return path / ENGINE_NAME
+    return network_file(path, verified_artifact(path))
 
 
-def _open_own(path: Path, threads: int, providers: Sequence[str]) -> Session:
+def _open_own(path: Path, threads: int, device: Device) -> Session:
     """As `open_session`, for a file that is the user's own and no model of the catalog."""
+    file = generator_file(path)
+    place = path if file.name == ENGINE_NAME else file
     try:
-        return open_session(path, threads=threads, providers=providers)
+        return open_session(place, threads=threads, device=device, priority="high", is_graphed=True)
     except ModelMissingError as error:
         raise ModelMissingError(
             f"no Wav2Lip file at {path}; give the path of your generator as ONNX"
@@ -181,6 +179,22 @@ def _open_own(path: Path, threads: int, providers: Sequence[str]) -> Session:
             f"{path} cannot be read as an ONNX model ({error.__cause__}); export your Wav2Lip "
             "generator again, or copy the file again"
         ) from error
+
+
+def _most_frames(path: Path, name: str) -> int:
+    """Of one run of an engine; 0 for no limit."""
+    if not path.is_dir():
+        return 0
+    artifact = read_artifact(path)
+    profile = artifact.profiles.get(name) if artifact.runtime in LIBRARIES else None
+    return profile.largest[0] if profile else 0
+
+
+def _pictures(drawn: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
+    """What a network drew, (n, 3, side, side) BGR from 0 to 1, as RGB pictures of their own."""
+    bgr = drawn.transpose(0, 2, 3, 1)
+    scaled = np.rint(np.clip(bgr[..., ::-1], 0.0, 1.0) * np.float32(255.0))
+    return list(np.ascontiguousarray(scaled.astype(np.uint8)))
 
 
 def face_input(crop: NDArray[np.uint8], patch_px: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import ModelCorruptError, StageError
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import Session, open_session
 
 MODEL_NAME = "model.onnx"
 
@@ -31,14 +31,13 @@ class OnnxDecoder:
 
         Raises ModelMissingError or ModelCorruptError.
         """
-        session = open_session(model_path / MODEL_NAME, threads=threads)
-        self._session: Any = session
+        self._session: Session = open_session(model_path / MODEL_NAME, threads=threads)
+        self._is_open = True
         self.capacity = capacity
         self._tokens: list[int] = []
         self._longest = 0  # tokens that the buffers ever held, those behind `length` included
-        self._binding: Any = session.io_binding()
         self._caches = self._bind_caches(model_path)
-        self._vocabulary = int(session.get_outputs()[0].shape[-1])
+        self._vocabulary = int(self._session.outputs[0].shape[-1])
         self._logits = np.empty((0, self._vocabulary), np.float32)
 
     @property
@@ -60,7 +59,7 @@ class OnnxDecoder:
 
         Raises StageError for more tokens than there is room for.
         """
-        if self._session is None:
+        if not self._is_open:
             raise StageError("the decoder is closed; open a new one")
         total = self.length + len(tokens)
         if total > self.capacity:
@@ -72,19 +71,13 @@ class OnnxDecoder:
         logits = self._logits[:rows]
         wanted = np.arange(len(tokens) - max(rows, 1), len(tokens))
         unread = np.empty((1, self._vocabulary), np.float32) if not rows else logits
-        binding = self._binding
-        # Numpy arrays, bound by address: they must live until the pass is over.
         inputs: dict[str, NDArray[Any]] = {
             "tokens": np.array([tokens], np.int64),
             "rows": wanted.astype(np.int64),
             "last": np.array([total - 1], np.int32),
             "total": np.array([total], np.int32),
         }
-        for name, values in inputs.items():
-            binding.bind_input(name, "cpu", 0, values.dtype, values.shape, values.ctypes.data)
-        shape = (1, *unread.shape)
-        binding.bind_output("logits", "cpu", 0, np.float32, shape, unread.ctypes.data)
-        self._session.run_with_iobinding(binding)
+        self._session.run_into(inputs, {"logits": unread[np.newaxis]})
         self._tokens += tokens
         self._longest = max(self._longest, total)
         return logits
@@ -98,25 +91,21 @@ class OnnxDecoder:
 
     def close(self) -> None:
         """Frees the network and the cache."""
-        self._binding = self._session = None
+        self._is_open = False
+        self._session.close()
         self._caches = []
         self._tokens.clear()
 
     def _bind_caches(self, model_path: Path) -> list[Logits]:
         """Buffers (1, key heads, capacity, head size); pages that are not used take no memory."""
         caches = []
-        for declared in self._session.get_inputs():
+        for declared in self._session.inputs:
             kind, _, name = declared.name.partition("_")
             if kind != "past":
                 continue
-            heads, size = declared.shape[1], declared.shape[3]
+            heads, size = int(declared.shape[1]), int(declared.shape[3])
             cache = np.zeros((1, heads, self.capacity, size), np.float32)
-            address = cache.ctypes.data
-            for bind, side in (
-                (self._binding.bind_input, f"past_{name}"),
-                (self._binding.bind_output, f"present_{name}"),
-            ):
-                bind(side, "cpu", 0, np.float32, cache.shape, address)
+            self._session.bind({f"past_{name}": cache, f"present_{name}": cache})
             caches.append(cache)
         if not caches:
             raise ModelCorruptError(

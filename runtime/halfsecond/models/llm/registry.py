@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from halfsecond.errors import ConfigError
+from halfsecond.models.ctranslate2_device import ctranslate2_device
 from halfsecond.models.llm.answerer import Answerer
 from halfsecond.models.llm.persona import Layout
+from halfsecond.sessions import Device
 
 _T = TypeVar("_T")
 
@@ -19,8 +21,8 @@ def open_answerer(
     kind: Kind,
     *,
     model_path: Path | None = None,
-    device: str = "cpu",
-    compute_type: str = "default",
+    device: Device = "cpu",
+    compute_type: str = "",
     threads: int = 1,
     stop: Sequence[str] = ("\n",),
     base_url: str = "",
@@ -31,9 +33,10 @@ def open_answerer(
     """Opens the answerer of this kind.
 
     "local" takes `model_path` (a directory that `halfsecond models fetch` or `halfsecond export
-    llm` made, for ONNX Runtime or for CTranslate2), `threads` and `stop`, where answers end: speech
-    has no paragraphs; `device` and `compute_type` are CTranslate2's ("default": as the weights are
-    kept, where the device can compute with that). "openai" takes `base_url`, `model` and
+    llm` made, for ONNX Runtime or for CTranslate2), `device` (ONNX Runtime's is written for the
+    CPU: "auto" means that there), `threads` and `stop`, where answers end: speech
+    has no paragraphs; `compute_type` is CTranslate2's, empty for what suits weights and device.
+    "openai" takes `base_url`, `model` and
     `api_key_env`. "function" takes `function`.
 
     Raises ConfigError for what is missing, ModelError for a model that cannot be loaded.
@@ -41,15 +44,23 @@ def open_answerer(
     if kind == "local":
         directory = _required(model_path, "llm.model")
         if (directory / "model.onnx").exists():
+            if device == "cuda":
+                raise ConfigError(
+                    f"{directory.name} is written in INT8 operators of the CPU and does not run on "
+                    "a GPU; take a model for CTranslate2, such as smollm2-135m-int8"
+                )
             from halfsecond.models.llm.onnx_llm import OnnxAnswerer
 
             return OnnxAnswerer(directory, threads=threads, stop=stop)
         from halfsecond.models.llm.ctranslate2_llm import CTranslate2Answerer
 
+        where, arithmetic = ctranslate2_device(
+            directory, device, compute_type=compute_type, on_cpu="default"
+        )
         return CTranslate2Answerer(
             directory,
-            device=device,
-            compute_type=compute_type,
+            device=where,
+            compute_type=arithmetic,
             threads=threads,
             stop=stop,
         )

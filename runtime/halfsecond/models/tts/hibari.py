@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import ConfigError
-from halfsecond.models.sessions import Session, open_session
 from halfsecond.models.tts.english import EnglishPhonemizer
 from halfsecond.models.tts.levels import amplified, gain_for
 from halfsecond.models.tts.phones import (
@@ -23,6 +23,7 @@ from halfsecond.models.tts.phones import (
 )
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
+from halfsecond.sessions import Device, Session, open_session
 
 FRAME_S = 0.025
 """The unit of the network's durations."""
@@ -42,7 +43,13 @@ class HibariVoice:
     language = "en"
 
     def __init__(
-        self, model: Path, *, threads: int = 1, seed: int = 0, is_british: bool = False
+        self,
+        model: Path,
+        *,
+        threads: int = 1,
+        seed: int = 0,
+        is_british: bool = False,
+        device: Device = "auto",
     ) -> None:
         """Loads the voice and speaks once, so that the first turn is as fast as the next.
 
@@ -51,14 +58,17 @@ class HibariVoice:
             threads: one is enough: the network takes some 10 ms for a short clause.
             seed: of the noise in consonants; the same clause gives the same samples.
             is_british: for hibari's British models.
+            device: the model is quantised for the CPU, where "auto" leaves it.
 
         Raises:
             ModelMissingError: there is no file at `model`.
             ModelCorruptError: the file cannot be read.
         """
-        self._session: Session = open_session(model, threads=threads)
+        self._session: Session = open_session(
+            model, threads=threads, device="cpu" if device == "auto" else device, priority="high"
+        )
         self._outputs = ["lh", "theta", "ln", "lr", "phi", "f0"]
-        names = {output.name for output in self._session.get_outputs()}
+        names = {output.name for output in self._session.outputs}
         self._has_durations = "durations" in names
         if self._has_durations:
             self._outputs.append("durations")
@@ -79,7 +89,7 @@ class HibariVoice:
 
     def close(self) -> None:
         """Lets the engine go; the voice cannot speak afterwards."""
-        self._session = None
+        self._session.close()
 
     def _synthesize(
         self, phonemes: str, *, speed: float
@@ -89,8 +99,11 @@ class HibariVoice:
         table = alphabet()
         symbols = [PAD, *(symbol for symbol in phonemes if symbol in table), PAD]
         ids = [[table.get(symbol, 0) for symbol in symbols]]
-        inputs = {"ids": np.array(ids, np.int64), "speed": np.array([speed], np.float32)}
-        outputs = self._session.run(self._outputs, inputs)
+        inputs: dict[str, NDArray[Any]] = {
+            "ids": np.array(ids, np.int64),
+            "speed": np.array([speed], np.float32),
+        }
+        outputs = list(self._session.run(inputs, self._outputs).values())
         lh, theta, ln, lr, phi, f0 = (part[0] for part in outputs[:6])
         samples = amplified(dsp.synth(lh, theta, ln, lr, phi, f0, self._noise), self._gain)
         if not self._has_durations:
@@ -126,8 +139,10 @@ class _Noise:
         return np.random.default_rng(self._seed).standard_normal(count, dtype=np.float32)
 
 
-def open_hibari(directory: Path, speaker: str, *, threads: int, seed: int) -> HibariVoice:
+def open_hibari(
+    directory: Path, speaker: str, *, threads: int, seed: int, device: Device = "auto"
+) -> HibariVoice:
     """The voice whose model is `hibari.onnx` in `directory` (see `VoiceOpener`)."""
     if speaker not in ("", "heart"):
         raise ConfigError(f'hibari has no speaker "{speaker}"; it has one, heart')
-    return HibariVoice(directory / "hibari.onnx", threads=threads, seed=seed)
+    return HibariVoice(directory / "hibari.onnx", threads=threads, seed=seed, device=device)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
-from halfsecond.models.sessions import Session, open_session
 from halfsecond.models.tts.levels import amplified, gain_for
 from halfsecond.models.tts.phones import PAD, alphabet, phones_from_durations, settle
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
+from halfsecond.sessions import Device, Session, open_session
 
 DEFAULT_SPEAKER = "af_heart"
 
@@ -38,13 +38,16 @@ _REFERENCES = {
 class KokoroVoice:
     """One speaker of Kokoro-82M. One thread at a time."""
 
-    def __init__(self, model: Path, style: Path, *, threads: int = 1) -> None:
+    def __init__(
+        self, model: Path, style: Path, *, threads: int = 1, device: Device = "auto"
+    ) -> None:
         """Loads the voice and speaks once, so that the first turn is as fast as the next.
 
         Args:
             model: Kokoro's ONNX model; phones are given if it has the output "durations".
             style: the speaker's vectors, float32 (510, 1, 256), one per number of phonemes. The
                 name of the file is the speaker's, and its first letter tells the language.
+            device: the model is quantised for the CPU, where "auto" leaves it.
 
         Raises:
             ConfigError: the speaker's language has no phonemizer here.
@@ -54,8 +57,10 @@ class KokoroVoice:
         self.name = f"kokoro/{style.stem}"
         self.language = speaker_language(style.stem)
         self._styles = _read_styles(style)
-        self._session: Session = open_session(model, threads=threads)
-        names = [output.name for output in self._session.get_outputs()]
+        self._session: Session = open_session(
+            model, threads=threads, device="cpu" if device == "auto" else device, priority="high"
+        )
+        names = [output.name for output in self._session.outputs]
         self._has_durations = "durations" in names
         self._outputs = [names[0], "durations"] if self._has_durations else names[:1]
         self._phonemize = _open_phonemizer(self.language, is_british=style.stem.startswith("b"))
@@ -75,7 +80,7 @@ class KokoroVoice:
 
     def close(self) -> None:
         """Lets the engine go; the voice cannot speak afterwards."""
-        self._session = None
+        self._session.close()
 
     def _synthesize(
         self, phonemes: str, *, speed: float
@@ -89,7 +94,7 @@ class KokoroVoice:
             "style": style[None],
             "speed": np.array([speed], np.float32),
         }
-        outputs = self._session.run(self._outputs, inputs)
+        outputs = list(self._session.run(inputs, self._outputs).values())
         samples = amplified(outputs[0].reshape(-1), self._gain)
         if not self._has_durations:
             return samples, ()
@@ -98,7 +103,14 @@ class KokoroVoice:
         return samples, settle(phones, samples)
 
 
-def open_kokoro(directory: Path, speaker: str, *, threads: int, seed: int) -> KokoroVoice:  # noqa: ARG001
+def open_kokoro(
+    directory: Path,
+    speaker: str,
+    *,
+    threads: int,
+    seed: int,  # noqa: ARG001
+    device: Device = "auto",
+) -> KokoroVoice:
     """A speaker of Kokoro from `kokoro-v1.0.int8.onnx` and `voices/` in `directory`.
 
     Kokoro draws its noise inside the network, so the seed changes nothing (see `VoiceOpener`).
@@ -111,7 +123,8 @@ def open_kokoro(directory: Path, speaker: str, *, threads: int, seed: int) -> Ko
         if not speakers:
             raise ModelMissingError(f"no speaker in {style.parent}; run `halfsecond models fetch`")
         raise ConfigError(f'Kokoro has no speaker "{name}" here; the speakers are {speakers}')
-    return KokoroVoice(directory / "kokoro-v1.0.int8.onnx", style, threads=threads)
+    model = directory / "kokoro-v1.0.int8.onnx"
+    return KokoroVoice(model, style, threads=threads, device=device)
 
 
 def speaker_language(speaker: str) -> str:

@@ -9,13 +9,19 @@ from halfsecond.errors import ConfigError
 from halfsecond.models.tts.hibari import open_hibari
 from halfsecond.models.tts.kokoro import open_kokoro
 from halfsecond.models.tts.voice import Voice
+from halfsecond.sessions import Device
 
 
 class VoiceOpener(Protocol):
     """Opens the voice of one engine."""
 
-    def __call__(self, directory: Path, speaker: str, *, threads: int, seed: int) -> Voice:
-        """The voice from the files in `directory`; an empty speaker is the engine's default."""
+    def __call__(
+        self, directory: Path, speaker: str, *, threads: int, seed: int, device: Device
+    ) -> Voice:
+        """The voice from the files in `directory`; an empty speaker is the engine's default.
+
+        device: "auto" means what the engine's files are made for.
+        """
         ...
 
 
@@ -27,7 +33,13 @@ VOICES: dict[str, VoiceOpener] = {
 
 
 def open_voice(
-    engine: str, directory: Path, *, speaker: str = "", threads: int = 1, seed: int = 0
+    engine: str,
+    directory: Path,
+    *,
+    speaker: str = "",
+    threads: int = 1,
+    seed: int = 0,
+    device: Device = "auto",
 ) -> Voice:
     """The voice of an engine, loaded and warmed up.
 
@@ -43,4 +55,4 @@ def open_voice(
     """
     if engine not in VOICES:
         raise ConfigError(f'there is no voice "{engine}"; the voices are {", ".join(VOICES)}')
-    return VOICES[engine](directory, speaker, threads=threads, seed=seed)
+    return VOICES[engine](directory, speaker, threads=threads, seed=seed, device=device)

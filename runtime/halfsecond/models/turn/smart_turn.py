@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from halfsecond.errors import AudioError, UnsupportedModelError
 from halfsecond.models.asr.mel import FRAMES_PER_S, RATE_HZ, log_mel
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 
 CONTEXT_S = 8
 _INPUT = "input_features"
@@ -29,7 +29,7 @@ class SmartTurn:
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         self._session = open_session(path, threads=threads)
-        shapes = {item.name: list(item.shape)[1:] for item in self._session.get_inputs()}
+        shapes = {item.name: list(item.shape)[1:] for item in self._session.inputs}
         expected = [80, CONTEXT_S * FRAMES_PER_S]
         if shapes.get(_INPUT) != expected:
             raise UnsupportedModelError(
@@ -51,7 +51,7 @@ class SmartTurn:
                 f"the audio has the shape {samples.shape}; one channel with samples is expected"
             )
         features = log_mel(_normalized(_newest(samples)))[None]
-        (probability,) = self._session.run(None, {_INPUT: features})
+        (probability,) = self._session.run({_INPUT: features}).values()
         return float(probability.reshape(-1)[0])
 
 

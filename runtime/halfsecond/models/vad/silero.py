@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import AudioError, UnsupportedModelError
-from halfsecond.models.sessions import open_session
+from halfsecond.sessions import open_session
 
 RATE_HZ = 16_000
 WINDOW_SAMPLES = 512
@@ -32,7 +32,7 @@ class SileroVad:
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         self._session = open_session(path, threads=threads)
-        inputs = {item.name for item in self._session.get_inputs()}
+        inputs = {item.name for item in self._session.inputs}
         if inputs != {"input", "state", "sr"}:
             raise UnsupportedModelError(
                 f"{path} takes {sorted(inputs)}, and Silero VAD 5 or later takes input, state "
@@ -65,7 +65,7 @@ class SileroVad:
     def _hear(self, window: NDArray[np.float32]) -> float:
         heard = np.concatenate([self._context, window])[None].astype(np.float32, copy=False)
         probability, self._state = self._session.run(
-            None, {"input": heard, "state": self._state, "sr": self._rate}
-        )
+            {"input": heard, "state": self._state, "sr": self._rate}
+        ).values()
         self._context = window[-CONTEXT_SAMPLES:]
         return float(probability[0, 0])
