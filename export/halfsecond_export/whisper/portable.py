@@ -39,6 +39,7 @@ from halfsecond_export.prepare.request import replaced_directory
 from halfsecond_export.whisper.parity import TOLERANCES, output_checks, words_check
 from halfsecond_export.whisper.portable_network import PortableWhisper
 from halfsecond_export.whisper.reference import Reference, Request, details
+from halfsecond_export.whisper.source import WhisperSource
 
 PORTABLE: dict[str, Precision] = {"portable-fp32": "fp32", "portable-fp16": "fp16"}
 """Formats, and their precision."""
@@ -65,7 +66,7 @@ def export_portable(request: Request, *, progress: Progress) -> dict[str, Artifa
         reference = Reference(request, Path(work), margin_s=FULL_CONTEXT_S)
         exact = Path(work) / "exact"
         exact.mkdir()
-        _write_pair(request, exact, "fp32")
+        write_pair(request.source, exact, "fp32")
         for at, name in enumerate(names):
             progress((at + 0.5) / (len(names) + 1), name)
             done |= _export_pair(request, name, reference, exact)
@@ -80,15 +81,16 @@ def _export_pair(
     precision = PORTABLE[name]
     done = {}
     with replaced_directory(request.out / name) as directory:
-        _write_pair(request, directory, precision)
+        write_pair(request.source, directory, precision)
         checks = _compared(request, precision, directory, reference, exact)
         for part, file in (("encoder", ENCODER_NAME), ("decoder", DECODER_NAME)):
             done[f"{name}/{part}"] = _describe(request, directory / part, file, precision, checks)
     return done
 
 
-def _write_pair(request: Request, directory: Path, precision: Precision) -> None:
-    network, heads = request.source.network, request.source.decoding.alignment_heads
+def write_pair(source: WhisperSource, directory: Path, precision: Precision) -> None:
+    """Leaves both graphs in `encoder` and `decoder` of a directory, without a manifest."""
+    network, heads = source.network, source.decoding.alignment_heads
     for part, graph in (
         ("encoder", encoder_graph(network, is_portable=True)),
         ("decoder", decoder_graph(network, heads, is_portable=True)),
@@ -100,9 +102,9 @@ def _write_pair(request: Request, directory: Path, precision: Precision) -> None
             _halve(path)
     # What the runtime needs besides the networks; engines take it along.
     (directory / "decoder" / DETAILS_NAME).write_text(
-        json.dumps(request.source.decoding.as_config()) + "\n"
+        json.dumps(source.decoding.as_config()) + "\n"
     )
-    shutil.copyfile(request.source.tokenizer, directory / "decoder" / "tokenizer.json")
+    shutil.copyfile(source.tokenizer, directory / "decoder" / "tokenizer.json")
 
 
 def _halve(path: Path) -> None:

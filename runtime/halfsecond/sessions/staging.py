@@ -36,6 +36,8 @@ class Staging:
         if slot is not None and slot.device.size_bytes >= size_bytes:
             return
         if slot is not None:
+            # Twice as much at least: a tensor that grows step by step is moved a few times only.
+            size_bytes = max(size_bytes, 2 * slot.device.size_bytes)
             self._stream.synchronize()
             _free(slot)
             del self._slots[name]

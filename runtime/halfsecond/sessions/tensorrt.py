@@ -103,21 +103,18 @@ class EngineSession(OnDevice):
                 )
 
     def _largest_sizes(self) -> dict[str, int]:
-        """Bytes of every tensor in the largest shapes of the profile."""
-        shapes = {
-            tensor.name: profile.largest
-            for tensor in self.inputs
-            if (profile := self._artifact.profiles.get(tensor.name)) is not None
+        """Bytes of every tensor in the largest shapes of the profile, as far as they are known.
+
+        The largest inputs need not go together (a full past leaves no room for new tokens), so
+        outputs are not asked for their shapes there.
+        """
+        sizes = {
+            name: math.prod(profile.largest) * self._dtypes[name].itemsize
+            for name, profile in self._artifact.profiles.items()
         }
-        for tensor in self.inputs:
-            if tensor.name not in shapes:
-                shapes[tensor.name] = tuple(int(size) for size in tensor.shape)
-        self._set_shapes(shapes)
         for tensor in self.outputs:
-            shapes[tensor.name] = tuple(self._context.get_tensor_shape(tensor.name))
-        return {
-            name: math.prod(shape) * self._dtypes[name].itemsize for name, shape in shapes.items()
-        }
+            sizes[tensor.name] = int(self._context.get_max_output_size(tensor.name))
+        return sizes
 
 
 def _fits(shape: Sequence[int], profile: Profile) -> bool:
