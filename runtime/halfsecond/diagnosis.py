@@ -16,8 +16,10 @@ import numpy as np
 from halfsecond import __version__
 from halfsecond.bus import sockets
 from halfsecond.config import Config
-from halfsecond.errors import HalfsecondError
+from halfsecond.errors import HalfsecondError, NoGpuError
+from halfsecond.gpu import this_gpu
 from halfsecond.models.echo.registry import open_canceller
+from halfsecond.placements import running_networks
 from halfsecond.stages.engines import STAGES, model_directory, open_store
 
 Verdict = Literal["ok", "warning", "error"]
@@ -45,9 +47,11 @@ def examine(config: Config) -> list[Finding]:
         _versions,
         _clashes,
         _processor,
+        _gpu,
         _onnxruntime,
         _ctranslate2,
         _models,
+        _networks,
         _address,
         _echo,
         _microphone,
@@ -95,6 +99,16 @@ def _memory_gb() -> float:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) / 1024**2
     return 0.0
+
+
+def _gpu(_: Config) -> Iterator[Finding]:
+    try:
+        gpu = this_gpu()
+    except NoGpuError as error:
+        yield Finding("gpu", "ok", f"{error}; all runs on the CPU")
+        return
+    found = f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.cuda_major}"
+    yield Finding("gpu", "ok", found)
 
 
 def _onnxruntime(_: Config) -> Iterator[Finding]:
@@ -163,6 +177,21 @@ def _models(config: Config) -> Iterator[Finding]:
             yield Finding(stage, "ok", f"{name} in {model_directory(stage, name, store)}")
         except HalfsecondError as error:
             yield Finding(stage, "error", str(error), f"halfsecond models fetch {name}")
+
+
+def _networks(config: Config) -> Iterator[Finding]:
+    """What runs each network: nodes by provider, as ONNX Runtime assigned them."""
+    try:
+        store = open_store(config)
+    except HalfsecondError:
+        return
+    for network in running_networks(config, store):
+        yield Finding(
+            f"{network.stage} runs",
+            "warning" if network.is_fallen else "ok",
+            f"{network.network}: {network.runs_on}",
+            "see docs/gpu.md, or set the stage's device" if network.is_fallen else "",
+        )
 
 
 def _address(config: Config) -> Iterator[Finding]:

@@ -101,6 +101,7 @@ def test_doctor_reports_what_really_ran() -> None:
     findings = {f["subject"]: f for f in json.loads(result.stdout)}
     assert result.returncode == 0, result.stdout
     assert "CPUExecutionProvider ran" in findings["onnxruntime"]["found"]
+    assert "nodes on CPUExecutionProvider" in findings["llm runs"]["found"]
     assert all(findings[stage]["verdict"] == "ok" for stage in ("vad", "asr", "llm", "tts"))
 
 
