@@ -242,9 +242,14 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """The voice."""
 
     model: str = "hibari"
-    """Catalog name: `hibari` speaks English, `kokoro` English and Chinese."""
+    """Catalog name: `hibari` speaks English, `kokoro` English and Chinese; or a directory that
+    `halfsecond export tts` wrote, with a slash in its name."""
     voice: str = ""
     """One of the model's voices; empty takes its default."""
+    language: str = ""
+    """Of an exported voice that speaks several, such as "pt-br"; empty takes its first."""
+    voiceprint: str = ""
+    """File with the voiceprint of whom an exported YourTTS speaks as."""
     speed: float = 1.0
     """1 is the voice's own pace."""
     device: Device = "auto"
@@ -429,10 +434,14 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     llm = config.llm
     if llm.kind == "local" and is_directory_name(llm.model):
         llm = replace(llm, model=absolute(llm.model))
+    tts = replace(config.tts, voiceprint=absolute(config.tts.voiceprint))
+    if is_directory_name(tts.model):
+        tts = replace(tts, model=absolute(tts.model))
     return replace(
         config,
         asr=asr,
         llm=llm,
+        tts=tts,
         server=replace(config.server, keys=absolute(config.server.keys or "") or None),
         persona=replace(config.persona, facts_file=absolute(config.persona.facts_file)),
         face=replace(

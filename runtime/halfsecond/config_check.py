@@ -17,6 +17,7 @@ from halfsecond.stages.engines import (
     open_store,
 )
 from halfsecond.stages.openers import open_persona
+from halfsecond.voiceprint import read_voiceprint
 
 
 def check_usable(config: Config) -> None:
@@ -25,6 +26,8 @@ def check_usable(config: Config) -> None:
     _check_models(config)
     _check_llm(config)
     _check_face(config)
+    if config.tts.voiceprint:
+        read_voiceprint(Path(config.tts.voiceprint))
     open_persona(config)
 
 

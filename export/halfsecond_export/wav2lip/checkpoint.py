@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]
 
-from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.errors import ModelCorruptError, UnsupportedModelError
+from halfsecond_export.torch_file import load_weights
 from halfsecond_export.wav2lip.layout import recognise
 from halfsecond_export.wav2lip.network import Generator
 
 _PREFIX = "module."
 """What training on several GPUs puts before every name."""
 _COUNTER = "num_batches_tracked"
+_EXAMPLE = "wav2lip.pth or wav2lip_gan.pth"
 
 
 def load_generator(path: Path) -> Generator:
@@ -30,7 +30,7 @@ def load_generator(path: Path) -> Generator:
         ModelCorruptError: it is no checkpoint, or not all of one.
         UnsupportedModelError: it holds code, or the weights of another network.
     """
-    state = _state(_load(path), path)
+    state = _state(load_weights(path, example=_EXAMPLE), path)
     tensors = {
         name.removeprefix(_PREFIX): value
         for name, value in state.items()
@@ -47,52 +47,6 @@ def load_generator(path: Path) -> Generator:
     network.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
     network.eval()
     return network
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise ModelMissingError(f"no checkpoint at {path}; give the path of wav2lip.pth")
-    _refuse_torchscript(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error):
-            raise UnsupportedModelError(
-                f"{path} is not only weights: loading it would run code ({_cause(error)}). "
-                "Take the checkpoint from where it was published, or, if you trust it, save its "
-                "state_dict anew with torch.save"
-            ) from error
-        raise _corrupt(path, error) from error
-    except Exception as error:
-        # Cut files raise whatever the unpickler stumbles over: EOFError, RuntimeError, KeyError …
-        raise _corrupt(path, error) from error
-
-
-def _refuse_torchscript(path: Path) -> None:
-    """A scripted module is a program, and looks like any other archive until it is opened."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        is_script = any(name.split("/")[1:2] == ["code"] for name in archive.namelist())
-    if is_script:
-        raise UnsupportedModelError(
-            f"{path} is a TorchScript module, a program with its weights; expected a checkpoint of "
-            "weights alone, such as wav2lip.pth or wav2lip_gan.pth"
-        )
-
-
-def _cause(error: Exception) -> str:
-    """The first line of torch's explanation that names what it refused."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    named = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    return (named or lines)[0].rstrip(".")
-
-
-def _corrupt(path: Path, error: Exception) -> ModelCorruptError:
-    return ModelCorruptError(
-        f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint "
-        f"({type(error).__name__}: {error}); copy it again"
-    )
 
 
 def _state(loaded: Any, path: Path) -> Mapping[str, Any]:

@@ -126,7 +126,7 @@ def _build_endpoint(config: Config, store: Store) -> Stage[Any, Any]:
     return EndpointStage(store.path(config.endpoint.model) / "smart-turn-v3.2-cpu.onnx")
 
 
-ARTIFACT_KINDS = {"asr": "whisper", "llm": "llm"}
+ARTIFACT_KINDS = {"asr": "whisper", "llm": "llm", "tts": "vits"}
 """Stages whose `model` may be a directory that `halfsecond export` wrote, and what it must hold."""
 
 
@@ -160,7 +160,7 @@ def _build_llm(config: Config, store: Store) -> Stage[Any, Any]:
 
 def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
     tts = config.tts
-    open_voice = partial(openers.open_voice, tts, store.path(tts.model))
+    open_voice = partial(openers.open_voice, tts, model_directory("tts", tts.model, store))
     return TtsStage(
         open_voice,
         label=f"{tts.model} {tts.voice}".strip(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from halfsecond.artifact import is_directory_name
 from halfsecond.assets import asset
 from halfsecond.config import Config, FaceConfig, LlmConfig, TtsConfig
 from halfsecond.errors import ConfigError
@@ -15,6 +16,7 @@ from halfsecond.models.llm.facts import FactsPage
 from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
 from halfsecond.stages.lipsync import OpenDriver
+from halfsecond.voiceprint import read_voiceprint
 
 DEMO_PORTRAIT = "astronaut.png"
 DEMO_FACTS = "facts.txt"
@@ -22,6 +24,14 @@ DEMO_FACTS = "facts.txt"
 
 def open_voice(config: TtsConfig, directory: Path) -> Voice:
     """The voice of `[tts]`."""
+    if is_directory_name(config.model):
+        return _open_exported_voice(config, directory)
+    for key in ("language", "voiceprint"):
+        if getattr(config, key):
+            raise ConfigError(
+                f"tts.{key} is for voices that `halfsecond export tts` wrote, and {config.model} "
+                "is none; leave it out"
+            )
     from halfsecond.models.tts import registry
 
     return registry.open_voice(
@@ -30,6 +40,18 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
         speaker=config.voice,
         threads=config.threads,
         device=config.device,
+    )
+
+
+def _open_exported_voice(config: TtsConfig, directory: Path) -> Voice:
+    from halfsecond.models.tts.vits import VitsVoice
+
+    return VitsVoice(
+        directory,
+        speaker=config.voice,
+        language=config.language,
+        voiceprint=read_voiceprint(Path(config.voiceprint)) if config.voiceprint else None,
+        threads=config.threads,
     )
 
 

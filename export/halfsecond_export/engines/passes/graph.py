@@ -87,6 +87,13 @@ def drop_unused(model: Any) -> int:
     return removed
 
 
+def drop_unread_inputs(model: Any) -> None:
+    """Removes inputs of the graph that no node reads."""
+    read = {name for node in model.graph.node for name in _reads(node)}
+    for value in [value for value in model.graph.input if value.name not in read]:
+        model.graph.input.remove(value)
+
+
 def in_order(model: Any) -> Any:
     """The same model, sorted in place so that every node comes after those that it reads."""
     nodes = list(model.graph.node)

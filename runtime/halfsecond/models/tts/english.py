@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from halfsecond.models.tts.normalize import english_text
 
 _WARM_UP = "Zorblax tripped on 3 quibbulons."
@@ -21,3 +23,26 @@ class EnglishPhonemizer:
         """The phonemes of `text` after normalisation; empty where there is nothing to say."""
         phonemes: str = self._g2p(english_text(text))
         return phonemes
+
+
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+_ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE)
+_YEAR = re.compile(r"(?<![\d.,])(?:1[1-9]\d\d|20[1-9]\d)(?![\d.,]*\d)(?:(s)\b)?")
+
+
+def english_words(text: str) -> str:
+    """The text with its numbers, dates, money and units in words, for voices that read letters."""
+    from hibari.g2p import numbers
+    from hibari.g2p.normalize import normalize
+
+    def said(match: re.Match[str]) -> str:
+        digits = match.group().replace(",", "")
+        words: str = numbers.decimal(digits) if "." in digits else numbers.cardinal(int(digits))
+        return words.replace(",", "")
+
+    def year(match: re.Match[str]) -> str:
+        return f"{numbers.year(int(match.group()[:4]))}{match.group(1) or ''}"
+
+    words: str = normalize(english_text(text))
+    words = _ORDINAL.sub(lambda match: numbers.ordinal(int(match.group(1))), words)
+    return _NUMBER.sub(said, _YEAR.sub(year, words))

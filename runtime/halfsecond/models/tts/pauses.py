@@ -12,10 +12,11 @@ from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone
 AUDIBLE = 10.0 ** (-45.0 / 20.0)
 """The sample that counts as first heard in "voice → first audio" (-45 dBFS)."""
 
-_LEAD_S = 0.005
+LEAD_S = 0.005
 """Kept before the first audible sample: enough to fade in without a click, and no longer, since
 every millisecond here is one that the visitor waits."""
-_TAIL_S = 0.03
+TAIL_S = 0.03
+"""Kept behind the last audible sample, to fade out."""
 
 _PAUSES_S = {
     ",": 0.12, "，": 0.12, "、": 0.08, "—": 0.15, "–": 0.15, "-": 0.10,
@@ -44,12 +45,12 @@ def trimmed(
     heard = np.flatnonzero(np.abs(samples) > AUDIBLE)
     if not heard.size:
         return np.zeros(0, np.float32), ()
-    lead, tail = round(_LEAD_S * SPEECH_RATE_HZ), round(_TAIL_S * SPEECH_RATE_HZ)
+    lead, tail = round(LEAD_S * SPEECH_RATE_HZ), round(TAIL_S * SPEECH_RATE_HZ)
     first = max(int(heard[0]) - lead, 0)
     last = min(int(heard[-1]) + 1 + tail, len(samples))
     speech = samples[first:last].copy()
-    _fade(speech[: int(heard[0]) - first])
-    _fade(speech[::-1][: last - int(heard[-1]) - 1])
+    fade_in(speech[: int(heard[0]) - first])
+    fade_in(speech[::-1][: last - int(heard[-1]) - 1])
     speech = np.concatenate([speech, np.zeros(round(pause_s * SPEECH_RATE_HZ), np.float32)])
     offset_s, length_s = first / SPEECH_RATE_HZ, (last - first) / SPEECH_RATE_HZ
     moved = [
@@ -59,6 +60,6 @@ def trimmed(
     return speech, tuple(p for p in moved if p.end_s > p.start_s)
 
 
-def _fade(samples: NDArray[np.float32]) -> None:
+def fade_in(samples: NDArray[np.float32]) -> None:
     """Raises the samples from silence, in place."""
     samples *= np.linspace(0.0, 1.0, len(samples), dtype=np.float32)

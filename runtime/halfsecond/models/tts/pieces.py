@@ -41,10 +41,10 @@ def spoken_pieces(
     """The clause as `Voice.speak` gives it: markup and needless silence gone, pauses set."""
     for piece in speech_pieces(clause, max_words=max_words):
         text = piece
-        portions = _portions(phonemize(plain_text(piece)))
-        for index, phonemes in enumerate(portions):
+        parts = portions(phonemize(plain_text(piece)))
+        for index, phonemes in enumerate(parts):
             samples, phones = synthesize(phonemes)
-            is_last = index + 1 == len(portions)
+            is_last = index + 1 == len(parts)
             pause_s = pause_after_s(piece) / speed if is_last else 0.0
             samples, phones = trimmed(samples, phones, pause_s=pause_s)
             if samples.size:
@@ -52,13 +52,13 @@ def spoken_pieces(
                 text = ""
 
 
-def _portions(phonemes: str) -> list[str]:
+def portions(phonemes: str) -> list[str]:
     """The phonemes, cut at spaces where there are too many; none if there is nothing to say."""
-    portions: list[str] = []
+    parts: list[str] = []
     while len(phonemes) > MAX_PHONEMES:
         cut = phonemes.rfind(" ", 1, MAX_PHONEMES)
         cut = cut if cut > 0 else MAX_PHONEMES
-        portions.append(phonemes[:cut])
+        parts.append(phonemes[:cut])
         phonemes = phonemes[cut:]
-    portions.append(phonemes)
-    return [portion for portion in portions if any(map(is_spoken, portion))]
+    parts.append(phonemes)
+    return [part for part in parts if any(map(is_spoken, part))]
