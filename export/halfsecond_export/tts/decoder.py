@@ -107,11 +107,14 @@ class _Block(nn.Module):  # type: ignore[misc]
 
 
 class _PlainBlock(nn.Module):  # type: ignore[misc]
-    """One of the second type: one convolution for each dilation."""
+    """One of the second type: one convolution for each of the first two dilations.
+
+    YourTTS's config lists three, and its network has two.
+    """
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.convs = nn.ModuleList([_convolution(channels, kernel, d) for d in dilations])
+        self.convs = nn.ModuleList([_convolution(channels, kernel, d) for d in dilations[:2]])
 
     def forward(self, x: Any) -> Any:
         for convolution in self.convs:

@@ -117,7 +117,6 @@ class _Exporter:
     progress: Progress
     config: VitsConfig = field(init=False)
     utterances: list[Utterance] = field(init=False)
-    control: Check = field(init=False)
 
     def __post_init__(self) -> None:
         source = self.request.source
@@ -139,7 +138,7 @@ class _Exporter:
             latent_channels=int(longest[0].frames.latent.shape[1]),
         )
         broken = self._network("damaged", damaged(source.back))
-        self.control = control_check(longest[0].spoken, broken.sound(longest[0].frames))
+        self._longest, self._damaged = longest[0], broken.sound(longest[0].frames)
         self._listener = None
         if self.request.whisper is not None:
             self._listener = Listener(
@@ -199,11 +198,12 @@ class _Exporter:
             back = emulate_fp16(to_fp16(back))
         network = self._network(precision, back)
         seams: list[Seams] = [
-            joined(network, each.frames, self.config, self.config.context_frames)
+            joined(network, each.frames, self.config, context=self.config.context_frames)
             for each in self.utterances
         ]
         pairs = [(u.spoken, s.whole) for u, s in zip(self.utterances, seams, strict=True)]
-        checks = [*number_checks(pairs, precision), seam_check(seams), self.control]
+        control = control_check(self._longest.spoken, self._damaged, precision)
+        checks = [*number_checks(pairs, precision), seam_check(seams), control]
         if self._listener is not None:
             checks += self._listener.checks(self.utterances, [each.joined for each in seams])
         return tuple(checks)

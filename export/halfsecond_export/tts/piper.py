@@ -28,6 +28,12 @@ from halfsecond_export.tts.voice_source import VoiceSource, WholeGraph
 _TEXT, _LENGTHS, _SCALES, _SPEAKER = "input", "input_lengths", "scales", "sid"
 _PAD, _START, _END = "_", "^", "$"
 """Piper's names for what stands between, before and after the symbols."""
+_FRONT_SHAPES = {
+    "mean": (1, "C", "F"),
+    "spread": (1, "C", "F"),
+    "durations": (1, 1, "T"),
+    "speaker": (1, "S", 1),
+}
 _WRITINGS = {"espeak": "espeak", "text": "graphemes"}
 
 
@@ -125,7 +131,8 @@ def _front(whole: Any, points: CutPoints) -> Any:
     for name, source in results.items():
         inner = taken.get(source, source)
         graph.node.append(helper.make_node("Identity", [inner], [name], name=name))
-        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        shape = _FRONT_SHAPES[name]
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     drop_unused(model)
     drop_unread_inputs(model)
     return in_order(model)
