@@ -15,6 +15,8 @@ CHANNELS = 8
 SYMBOLS = "^_$ ,.?!'abcdefghijklmnopqrstuvwxyz"
 SPEAKERS = {"ann": 0, "bob": 1, "cyd": 2}
 _SPEAKER_SIZE = 6
+_ROWS = 64
+"""Of the table of symbols, which is larger than need be, as Piper's is."""
 
 
 @dataclass
@@ -29,7 +31,9 @@ class _Graph:
         from onnx import helper
 
         name = to or f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"n{name}", **attributes))
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), [name], name=f"n{name}", **attributes)
+        )
         return name
 
     def constant(self, values: Any, kind: Any = np.float32) -> str:
@@ -77,7 +81,7 @@ def whole_graph(*, has_speakers: bool = False) -> Any:
 
     graph = _Graph()
     scales = [graph.add("Gather", "scales", graph.constant(at, np.int64)) for at in range(3)]
-    table = graph.random(len(SYMBOLS), CHANNELS)
+    table = graph.random(_ROWS, CHANNELS)
     if not has_speakers:
         # As in real exports, a weight has the name of an input that is not there.
         graph.weights[-1].name = table = "sid"

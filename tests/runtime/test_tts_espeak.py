@@ -52,7 +52,10 @@ def test_british_phonemes_keep_their_length_marks() -> None:
     [
         ("It costs $3.50.", "It costs three dollars and fifty cents."),
         ("We open at 9:30 am.", "thirty"),
-        ("1,250 people in 1984", "one thousand two hundred and fifty people in nineteen eighty-four"),
+        (
+            "1,250 people in 1984",
+            "one thousand two hundred and fifty people in nineteen eighty-four",
+        ),
         ("the 3rd of March", "the third of March"),
         ("3.14", "three point one four"),
         ("20 °C", "twenty degrees Celsius"),

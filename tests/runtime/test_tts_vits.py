@@ -22,8 +22,10 @@ from halfsecond.models.tts.vits_config import CONFIG_NAME, VitsConfig, encode_co
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk
 from halfsecond.stages import openers
 from halfsecond.stages.engines import model_directory, open_store
+from halfsecond.voiceprint import Voiceprint
 
 Samples = NDArray[np.float32]
+ESPEAK = {symbol: [at] for at, symbol in enumerate("^_$ .,?ʃiːsɛlzbaɪðəɔɹˈˌhoʊtnmʌædfjkpuwɐɑʒ")}
 CLAUSE = "hello there, who are you and why do you ask?"
 
 
@@ -45,9 +47,7 @@ def spoken(voice: VitsVoice, text: str = CLAUSE, *, speed: float = 1.0) -> list[
     return list(voice.speak(text, speed=speed))
 
 
-def with_config(
-    source: Path, target: Path, change: Callable[[VitsConfig], VitsConfig]
-) -> Path:
+def with_config(source: Path, target: Path, change: Callable[[VitsConfig], VitsConfig]) -> Path:
     """A copy of a voice with another voice.json."""
     target.mkdir()
     for file in source.iterdir():
@@ -56,9 +56,7 @@ def with_config(
     return target
 
 
-def test_windows_sound_like_the_whole_clause(
-    small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_sound_like_the_whole_clause(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     voice = VitsVoice(small)
     pieces = spoken(voice)
     assert len(pieces) > 2
@@ -67,8 +65,7 @@ def test_windows_sound_like_the_whole_clause(
     assert len(whole) == 1
     together, at_once = sound(pieces), sound(whole)
     assert len(together) == len(at_once)
-    error = together - at_once
-    assert 10 * np.log10((at_once**2).mean() / (error**2).mean()) > 60
+    assert np.linalg.norm(together - at_once) < 1e-3 * np.linalg.norm(at_once)
 
 
 def test_without_context_the_seams_are_heard(small: Path, tmp_path: Path) -> None:
@@ -77,8 +74,7 @@ def test_without_context_the_seams_are_heard(small: Path, tmp_path: Path) -> Non
     )
     good, bad = sound(spoken(VitsVoice(small))), sound(spoken(VitsVoice(deaf)))
     shared = min(len(good), len(bad))
-    error = good[:shared] - bad[:shared]
-    assert 10 * np.log10((good**2).mean() / (error**2).mean()) < 40
+    assert np.linalg.norm(good[:shared] - bad[:shared]) > 1e-2 * np.linalg.norm(good)
 
 
 def test_the_first_chunk_comes_before_the_rest_is_computed(
@@ -122,7 +118,7 @@ def test_the_text_is_told_once_and_the_pause_follows_the_punctuation(small: Path
 def test_punctuation_alone_and_symbols_that_are_not_known_say_nothing(small: Path) -> None:
     voice = VitsVoice(small)
     assert spoken(voice, "...") == [] and spoken(voice, "日本") == []
-    np.testing.assert_array_equal(sound(spoken(voice, "he~llo")), sound(spoken(voice, "hello")))
+    np.testing.assert_array_equal(sound(spoken(voice, "h\u00e9llo")), sound(spoken(voice, "hello")))
 
 
 def test_phonemes_have_times_within_their_chunks(tmp_path: Path) -> None:
@@ -134,11 +130,6 @@ def test_phonemes_have_times_within_their_chunks(tmp_path: Path) -> None:
         times = [time for phone in chunk.phones for time in (phone.start_s, phone.end_s)]
         assert times == sorted(times)
         assert not times or (times[0] >= 0 and times[-1] <= len(chunk.samples) / SPEECH_RATE_HZ)
-
-
-ESPEAK = {
-    symbol: [at] for at, symbol in enumerate("^_$ .,ʃiːsɛlzbaɪðəɔɹˈˌhoʊtnmɪʌæ")
-}
 
 
 def test_letters_are_no_phonemes_and_have_no_times(small: Path) -> None:
@@ -165,13 +156,7 @@ def test_the_config_opens_a_directory_and_hibari_takes_no_voiceprint(
         with pytest.raises(ConfigError, match=rf"tts\.{key} is for voices that"):
             openers.open_voice(TtsConfig(**{key: "x"}), directory)
     with pytest.raises(ConfigError, match="takes no voiceprint"):
-        VitsVoice(small, voiceprint=_voiceprint(8))
-
-
-def _voiceprint(size: int):  # type: ignore[no-untyped-def]
-    from halfsecond.voiceprint import Voiceprint
-
-    return Voiceprint(np.ones(size, np.float32), "encoder")
+        VitsVoice(small, voiceprint=Voiceprint(np.ones(8, np.float32), "encoder"))
 
 
 def test_a_changed_voice_is_not_opened(small: Path, tmp_path: Path) -> None:

@@ -53,9 +53,11 @@ def open_piper(path: Path) -> VoiceSource:
     model = load_network(path)
     speaker = _check_inputs(model, path)
     points = find_cut(model, speaker_input=speaker)
+    config = _config(settings, settings_path)
+    _check_symbols(model, config, settings_path)
     whole = _with_noise_inputs(model, points, speaker)
     return VoiceSource(
-        config=_config(settings, settings_path),
+        config=config,
         front=_front(whole, points),
         back=_back(whole, points),
         reference=WholeGraph(whole),
@@ -73,6 +75,23 @@ def _check_inputs(model: Any, path: Path) -> str:
             f"{_LENGTHS}, {_SCALES} and, with several speakers, {_SPEAKER}"
         )
     return _SPEAKER if _SPEAKER in names else ""
+
+
+def _check_symbols(model: Any, config: VitsConfig, path: Path) -> None:
+    """A number without a row would only be met when a visitor's sentence has its symbol."""
+    index = GraphIndex(model)
+    tables = [
+        table
+        for node in index.readers[_TEXT]
+        if node.op_type == "Gather" and (table := index.constant(node.input[0])) is not None
+    ]
+    highest = max(max(numbers) for numbers in (*config.symbols.values(), config.start, config.end))
+    if len(tables) != 1 or highest >= len(tables[0]):
+        rows = len(tables[0]) if len(tables) == 1 else "no"
+        raise ModelCorruptError(
+            f"{path.name} numbers its symbols up to {highest}, and the network has {rows} rows for "
+            "them; take the JSON that was published with the voice"
+        )
 
 
 def _with_noise_inputs(model: Any, points: CutPoints, speaker: str) -> Any:

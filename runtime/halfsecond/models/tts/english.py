@@ -27,6 +27,10 @@ class EnglishPhonemizer:
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE)
+_MONEY = re.compile(
+    r"([$€£])(\d+(?:,\d{3})*)(?:\.(\d\d))?(?![\d.]*\d)(?! ?(?:million|billion|trillion))"
+)
+_COINS = {"$": ("dollar", "cent"), "€": ("euro", "cent"), "£": ("pound", "penny")}
 _YEAR = re.compile(r"(?<![\d.,])(?:1[1-9]\d\d|20[1-9]\d)(?![\d.,]*\d)(?:(s)\b)?")
 
 
@@ -43,6 +47,17 @@ def english_words(text: str) -> str:
     def year(match: re.Match[str]) -> str:
         return f"{numbers.year(int(match.group()[:4]))}{match.group(1) or ''}"
 
-    words: str = normalize(english_text(text))
+    def money(match: re.Match[str]) -> str:
+        whole, part = int(match.group(2).replace(",", "")), int(match.group(3) or 0)
+        names = _COINS[match.group(1)]
+        sums = [_counted(count, name) for count, name in zip((whole, part), names, strict=True)]
+        return " and ".join(each for each in sums if not each.startswith("0 ")) or sums[0]
+
+    words: str = normalize(_MONEY.sub(money, english_text(text)))
     words = _ORDINAL.sub(lambda match: numbers.ordinal(int(match.group(1))), words)
     return _NUMBER.sub(said, _YEAR.sub(year, words))
+
+
+def _counted(count: int, name: str) -> str:
+    plural = {"penny": "pence"}.get(name, f"{name}s")
+    return f"{count} {name if count == 1 else plural}"
