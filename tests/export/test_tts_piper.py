@@ -1,4 +1,4 @@
-"""Piper's voices, cut by structure: on small ones with random weights and names that tell nothing."""
+"""Piper's voices, cut by structure: small ones with random weights and names that tell nothing."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_what_crosses_the_cut_and_is_no_mask_is_refused_by_name() -> None:
     points = find_cut(model)
     reader = next(n for n in model.graph.node if points.masks[0] in n.input)
     reader.op_type = "Sub"
-    with pytest.raises(UnsupportedModelError, match="Sub 'n.*' behind the latent frames reads"):
+    with pytest.raises(UnsupportedModelError, match=r"Sub 'n.*' behind the latent frames reads"):
         find_cut(model)
 
 

@@ -19,7 +19,9 @@ from halfsecond.models.tts import windows as windows_module
 from halfsecond.models.tts.pauses import trimmed
 from halfsecond.models.tts.vits import VitsVoice
 from halfsecond.models.tts.vits_config import CONFIG_NAME, VitsConfig, encode_config, read_config
+from halfsecond.models.tts.vits_network import Frames
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk
+from halfsecond.models.tts.windows import Window
 from halfsecond.stages import openers
 from halfsecond.stages.engines import model_directory, open_store
 from halfsecond.voiceprint import Voiceprint
@@ -83,11 +85,12 @@ def test_the_first_chunk_comes_before_the_rest_is_computed(
     voice = VitsVoice(small)
     asked: list[int] = []
     inner = voice._network.sound
-    monkeypatch.setattr(
-        voice._network,
-        "sound",
-        lambda frames, window: asked.append(window.last) or inner(frames, window),
-    )
+
+    def sound_of(frames: Frames, window: Window) -> Samples:
+        asked.append(window.last)
+        return inner(frames, window)
+
+    monkeypatch.setattr(voice._network, "sound", sound_of)
     chunks = voice.speak(CLAUSE)
     next(chunks)
     first = len(asked)
@@ -152,9 +155,9 @@ def test_the_config_opens_a_directory_and_hibari_takes_no_voiceprint(
     voice = openers.open_voice(config.tts, directory)
     assert (voice.name, voice.language) == ("en_US-small", "en")
     assert sound(list(voice.speak("hello"))).any()
-    for key in ("voiceprint", "language"):
-        with pytest.raises(ConfigError, match=rf"tts\.{key} is for voices that"):
-            openers.open_voice(TtsConfig(**{key: "x"}), directory)
+    for wanted in (TtsConfig(voiceprint="x"), TtsConfig(language="x")):
+        with pytest.raises(ConfigError, match=r"tts\.\w+ is for voices that"):
+            openers.open_voice(wanted, directory)
     with pytest.raises(ConfigError, match="takes no voiceprint"):
         VitsVoice(small, voiceprint=Voiceprint(np.ones(8, np.float32), "encoder"))
 

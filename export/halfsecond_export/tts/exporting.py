@@ -99,7 +99,7 @@ def export(
         progress(0.0, "the whole voice, to compare with")
         exporter = _Exporter(request, Path(work), progress)
         try:
-            chosen = [each for each in PRECISIONS if each in request.precisions]
+            chosen: list[Precision] = [p for p in PRECISIONS if p in request.precisions]
             return {
                 precision: exporter.artifact(precision, at / len(chosen))
                 for at, precision in enumerate(chosen)
