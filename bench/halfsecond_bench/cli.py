@@ -7,6 +7,7 @@ import typer
 from halfsecond_bench.commands.compare import compare
 from halfsecond_bench.commands.echo import echo
 from halfsecond_bench.commands.gate import gate
+from halfsecond_bench.commands.gpu import gpu
 from halfsecond_bench.commands.latency import latency
 from halfsecond_bench.commands.load import load
 from halfsecond_bench.commands.overhead import overhead
@@ -26,5 +27,6 @@ app.command()(turns)
 app.command()(overhead)
 app.command()(threads)
 app.command()(echo)
+app.command()(gpu)
 app.command()(report)
 app.command()(gate)

@@ -52,6 +52,8 @@ class OnDevice(ABC):
         self._buffers: list[DeviceBuffer] = []
         self._bound: dict[str, AnyArray] = {}
         self._is_graphed = is_graphed
+        self.can_replay = is_graphed
+        """Whether runs become CUDA graphs."""
         self._seen: set[object] = set()
         self._graphs: dict[object, Graph] = {}
         self._is_open = True

@@ -141,7 +141,7 @@ class CudaSession(OnDevice):
         )
         self._session: Any = session
         self._binding: Any = session.io_binding()
-        self._has_graphs = is_graphed
+        self.can_replay = is_graphed
         self._options: dict[object, Any] = {}
 
     def _free(self) -> None:
@@ -194,14 +194,14 @@ class CudaSession(OnDevice):
 
         ONNX Runtime would wait for the whole stream after each run; its caller waits, if at all.
         """
-        is_captured = self._has_graphs and None not in outputs.values()
+        is_captured = self.can_replay and None not in outputs.values()
         key: object = self._key(inputs, outputs) if is_captured else None
         if key not in self._options and len(self._options) >= MOST_GRAPHS:
             key = None
         if key not in self._options:
             options = load_onnxruntime().RunOptions()
             options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-            if self._has_graphs:
+            if self.can_replay:
                 number = -1 if key is None else len(self._options) + 1
                 options.add_run_config_entry("gpu_graph_id", str(number))
             self._options[key] = options
