@@ -19,7 +19,7 @@ from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.llm.answerer import Sampling
 from halfsecond.models.llm.persona import build_messages, opening
 from halfsecond.stages import openers
-from halfsecond.stages.engines import open_store
+from halfsecond.stages.engines import model_directory, open_store
 from halfsecond.store import Store
 from halfsecond_bench import live_transcripts
 from halfsecond_bench.answering import AnswererFigures, measure_answerers, print_answerers
@@ -115,9 +115,11 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def _measure_asr(config: Config, store: Store, clips: Sequence[Clip], rounds: int) -> AsrFigures:
     """Both contexts take turns on every clip, so that another load meets both."""
-    directory, threads = store.path(config.asr.model), config.asr.threads
-    needed = Whisper(directory, threads=threads, margin_s=config.asr.margin_s)
-    full = Whisper(directory, threads=threads, margin_s=FULL_CONTEXT_S)
+    directory, asr = model_directory("asr", config.asr.model, store), config.asr
+    needed, full = (
+        Whisper(directory, threads=asr.threads, margin_s=margin_s, device=asr.device)
+        for margin_s in (asr.margin_s, FULL_CONTEXT_S)
+    )
     rows: list[Words] = []
     for clip in clips:
         samples = audio.load(clip.path).samples

@@ -92,7 +92,7 @@ class Judges:
         self._thresholds = config.vad
         self._vad = SileroVad(store.path(config.vad.model) / "silero_vad.onnx")
         self._recognizer = Whisper(
-            store.path(asr.model), threads=asr.threads, margin_s=asr.margin_s
+            store.path(asr.model), threads=asr.threads, margin_s=asr.margin_s, device=asr.device
         )
         self._smart_turn = SmartTurn(store.path(config.endpoint.model) / "smart-turn-v3.2-cpu.onnx")
         directory = store.path(config.llm.model) if config.llm.kind == "local" else None
