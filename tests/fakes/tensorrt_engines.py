@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,11 @@ class FakeContext:
 
     def get_max_output_size(self, name: str) -> int:
         """Bytes for the profile's largest inputs, or -1 where these do not go together."""
-        if name != "y":
+        try:
+            shape = self.get_tensor_shape(name)
+        except Exception:
             return -1
-        return 16 * 8 * 4
+        return math.prod(shape) * np.dtype(self._dtypes[name]).itemsize
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         assert address, f"{name} has no memory"

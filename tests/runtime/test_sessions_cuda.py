@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 import numpy as np
 import pytest
 
-from fakes.cuda_driver import GREATEST_PRIORITY, LEAST_PRIORITY, FakeDriver, at, nothing_left
+from fakes.cuda_driver import (
+    CUDA_MEMCPY2D,
+    GREATEST_PRIORITY,
+    LEAST_PRIORITY,
+    CUmemorytype,
+    CUstreamCaptureMode,
+    FakeDriver,
+    at,
+    nothing_left,
+)
 from halfsecond.errors import ConfigError, GpuError, NoGpuError, UnsupportedModelError
+from halfsecond.gpu import this_gpu
 from halfsecond.sessions.cuda import Cuda, open_cuda
 from halfsecond.sessions.device_array import DeviceArray, DeviceBuffer, device_array
 from halfsecond.sessions.staging import Staging
@@ -164,3 +175,35 @@ def test_what_is_handed_out_reads_back_the_same() -> None:
     assert (said["typestr"], said["data"], said["strides"]) == ("<f2", (0x5000, False), None)
     again = device_array(OfAnotherLibrary(0x5000, **said), name="x")
     assert (again.pointer, again.shape, again.dtype) == (array.pointer, array.shape, array.dtype)
+
+
+def parameters(documented: str) -> int:
+    """How many arguments the first line of a docstring of cuda-python names."""
+    inside = documented.split("\n")[0].partition("(")[2].rpartition(")")[0]
+    return len([part for part in inside.split(",") if part.strip()])
+
+
+def test_the_stand_in_has_the_calls_of_cuda_python() -> None:
+    driver = pytest.importorskip("cuda.bindings.driver", reason="pip install 'halfsecond[gpu]'")
+    calls = [name for name in vars(FakeDriver) if name.startswith("cu")]
+    assert len(calls) > 25
+    for name in calls:
+        signature = inspect.signature(getattr(FakeDriver, name))
+        real = getattr(driver, name)
+        assert parameters(real.__doc__) == len(signature.parameters) - 1, name
+    for name in CUDA_MEMCPY2D.__slots__:
+        assert hasattr(type(driver.CUDA_MEMCPY2D()), name), name
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    assert int(mode) == CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    assert int(driver.CUmemorytype(2)) == CUmemorytype.CU_MEMORYTYPE_DEVICE
+
+
+def test_without_a_driver_cuda_python_leads_to_the_same_error() -> None:
+    pytest.importorskip("cuda.bindings.driver", reason="pip install 'halfsecond[gpu]'")
+    try:
+        this_gpu()
+    except NoGpuError:
+        with pytest.raises(NoGpuError, match="no GPU here"):
+            open_cuda()
+    else:
+        pytest.skip("this machine has a GPU")

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.cuda_driver import GREATEST_PRIORITY, LEAST_PRIORITY, FakeDriver, at, nothing_left
 from fakes.networks import two_layers
-from fakes.tensorrt_engines import MACHINE, REBUILD, FakeTensorRt, write_engine
+from fakes.tensorrt_engines import MACHINE, REBUILD, FakeContext, FakeTensorRt, write_engine
 from halfsecond.artifact import Profile
 from halfsecond.engine import ENGINE_NAME, Machine
 from halfsecond.errors import (
@@ -195,3 +195,14 @@ def test_a_gpu_without_room_is_told(
     library.is_out_of_memory = True
     with pytest.raises(GpuError, match="cannot be used"):
         opened(engine, driver)
+
+
+def test_the_stand_in_has_the_calls_of_tensorrt() -> None:
+    library = pytest.importorskip("tensorrt_rtx", reason="pip install 'halfsecond[rtx]'")
+    calls = [name for name in vars(FakeContext) if not name.startswith("_")]
+    assert set(calls) == {
+        "set_input_shape", "get_tensor_shape", "get_max_output_size", "set_tensor_address",
+        "execute_async_v3",
+    }  # fmt: skip
+    assert all(hasattr(library.IExecutionContext, name) for name in calls)
+    assert hasattr(library.ICudaEngine, "create_execution_context")

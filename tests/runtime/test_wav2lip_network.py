@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from halfsecond.artifact import Artifact, Check, describe_file, write_artifact
+from fakes.cuda_driver import GREATEST_PRIORITY, FakeDriver
+from fakes.tensorrt_engines import MACHINE, FakeTensorRt, write_engine
+from halfsecond.artifact import Artifact, Check, Profile, describe_file, write_artifact
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
 from halfsecond.models.lipsync.patch_memory import PatchMemory
 from halfsecond.models.lipsync.wav2lip_network import (
@@ -17,6 +21,8 @@ from halfsecond.models.lipsync.wav2lip_network import (
     face_input,
     generator_file,
 )
+from halfsecond.sessions import open_session
+from halfsecond.sessions.cuda import Cuda
 from halfsecond_bench.wav2lip_file import random_inputs, write_echo, write_wav2lip
 
 
@@ -202,3 +208,37 @@ def test_an_artifact_of_something_else_is_refused(tmp_path: Path, change: Any) -
 def test_a_directory_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
     with pytest.raises(ModelMissingError, match="no artifact in"):
         Wav2LipNetwork(tmp_path)
+
+
+def test_an_engine_draws_what_its_network_draws_in_batches_that_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stand-ins of the driver and of TensorRT, which compute on the CPU."""
+    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    shapes = {"audio_sequences": (1, 80, 16), "face_sequences": (6, 96, 96)}
+    profiles = {
+        name: Profile(smallest=(1, *shape), typical=(5, *shape), largest=(8, *shape))
+        for name, shape in shapes.items()
+    }
+    engine = write_engine(tmp_path / "e", tmp_path / "w.onnx", profiles, kind="wav2lip")
+    driver = FakeDriver()
+    library = FakeTensorRt(driver)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", library)
+    monkeypatch.setattr("halfsecond.engine.this_machine", lambda: MACHINE)
+    monkeypatch.setattr(
+        "halfsecond.models.lipsync.wav2lip_network.open_session",
+        partial(open_session, open_gpu=lambda: Cuda(driver)),
+    )
+    assert generator_file(engine) == engine / "engine.plan"
+    network = Wav2LipNetwork(engine, device="auto")
+    inputs = random_inputs(19)
+    sound, face = inputs["audio_sequences"], inputs["face_sequences"][0]
+    expected = Wav2LipNetwork(tmp_path / "w.onnx").draw(sound, face)
+    for _ in range(3):
+        drawn = network.draw(sound, face)  # by 8, 8 and 3 frames
+        assert np.abs(drawn.astype(int) - expected).max() <= 1
+    # Of ten runs, the frame at opening and each shape's first are as they are.
+    assert list(driver.streams.values()) == [GREATEST_PRIORITY]
+    assert len(driver.names("cuStreamBeginCapture")) == 2
+    assert len(driver.names("cuGraphLaunch")) == 7
+    assert len(driver.names("cuMemAlloc")) == 3  # made for eight frames at once

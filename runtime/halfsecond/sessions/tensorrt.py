@@ -106,11 +106,17 @@ class EngineSession(OnDevice):
         """Bytes of every tensor in the largest shapes of the profile, as far as they are known.
 
         The largest inputs need not go together (a full past leaves no room for new tokens), so
-        outputs are not asked for their shapes there.
+        outputs are asked for a bound there and not for their shapes; the library answers -1 where
+        it knows none, and then memory grows with what is asked for.
         """
+        shapes = {
+            tensor.name: profile.largest if profile else tuple(map(int, tensor.shape))
+            for tensor in self.inputs
+            for profile in [self._artifact.profiles.get(tensor.name)]
+        }
+        self._set_shapes(shapes)
         sizes = {
-            name: math.prod(profile.largest) * self._dtypes[name].itemsize
-            for name, profile in self._artifact.profiles.items()
+            name: math.prod(shape) * self._dtypes[name].itemsize for name, shape in shapes.items()
         }
         for tensor in self.outputs:
             sizes[tensor.name] = int(self._context.get_max_output_size(tensor.name))
