@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks without a board, as root on Debian or Ubuntu, x86-64:
 #   check.sh install     the install script in a clean Debian root, to a server that answers
-#   check.sh boot        that root started with systemd in a container: seconds from boot to ready
+#   check.sh boot        that root started with systemd in a container: seconds from boot to ready, and
+#                        from a crash and a hang to ready again
 #   check.sh aarch64     one whole turn of the CPU profile on emulated aarch64, and the same words here
 # Everything is kept in WORK (default /var/tmp/halfsecond-check); a second run goes on from there.
 set -euo pipefail
@@ -93,31 +94,53 @@ check_install() {
 check_boot() {
   need systemd-nspawn systemd-container
   [ -x "$root/opt/halfsecond/venv/bin/halfsecond" ] || check_install
-  # Tells how long it took, and switches off.
+  cat > "$root/srv/measure.sh" << 'SCRIPT'
+#!/bin/bash
+# Runs in the container once the server is ready: how long that took, and what a crash and a hang do.
+server() { systemctl show halfsecond.service -P "$1"; }
+seconds() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1e6 }'; }
+now_us() { awk '{ printf "%.0f", $1 * 1e6 }' /proc/uptime; }
+ask() { halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "When do you close?"; }
+again() { # SIGNAL: until the server that took the place of this one is ready
+  local before=$(server ActiveEnterTimestampMonotonic) from=$(now_us)
+  kill "-$1" "$(server MainPID)"
+  until [ "$(server ActiveEnterTimestampMonotonic)" -gt "$before" ] && [ "$(server ActiveState)" = active ]; do
+    sleep 0.2
+  done
+  echo "after SIG$1: ready again in $(seconds $(($(now_us) - from))) s, $(ask)"
+}
+booted=$(systemctl show -P UserspaceTimestampMonotonic) ready=$(server ActiveEnterTimestampMonotonic)
+echo "boot to ready $(seconds $((ready - booted))) s, of which the server took $(
+  seconds $((ready - $(server ExecMainStartTimestampMonotonic)))) s"
+echo "status: $(server StatusText); $(ask)"
+again KILL
+again STOP
+SCRIPT
+  chmod +x "$root/srv/measure.sh"
   cat > "$root/etc/systemd/system/halfsecond-measured.service" << 'UNIT'
 [Unit]
 After=halfsecond.service
-Requires=halfsecond.service
+Wants=halfsecond.service
 [Service]
 Type=oneshot
-ExecStart=/bin/bash -c 'cut -d" " -f1 /proc/uptime > /measured.uptime; systemctl show halfsecond.service -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic -p StatusText > /measured; systemctl show --property=UserspaceTimestampMonotonic >> /measured'
-ExecStartPost=/bin/systemctl poweroff --no-block
+TimeoutStartSec=180
+ExecStart=/bin/bash -c '/srv/measure.sh > /measured 2>&1'
+ExecStopPost=/bin/systemctl poweroff --no-block
 [Install]
 WantedBy=multi-user.target
 UNIT
   ln -sf ../halfsecond-measured.service "$root/etc/systemd/system/multi-user.target.wants/halfsecond-measured.service"
+  local unit
+  for unit in "$here"/systemd/halfsecond*.service; do
+    if [ -e "$root/etc/systemd/system/$(basename "$unit")" ]; then cp "$unit" "$root/etc/systemd/system/"; fi
+  done
   rm -f "$root/measured" "$root/etc/machine-id"
   touch "$root/etc/machine-id"
-  timeout 240 systemd-nspawn --quiet --register=no --keep-unit --directory="$root" --boot --console=pipe \
-    > "$work/boot.log" 2>&1 < /dev/null || true
+  timeout 240 systemd-nspawn --quiet --register=no --keep-unit --private-network --directory="$root" --boot \
+    --console=pipe > "$work/boot.log" 2>&1 < /dev/null || true
   [ -s "$root/measured" ] || { tail -n 40 "$work/boot.log" && fail "the container did not come to ready"; }
-  awk -F= '
-    { at[$1] = $2 }
-    END {
-      printf "boot to ready %.1f s, of which the server took %.1f s (%s)\n",
-        (at["ActiveEnterTimestampMonotonic"] - at["UserspaceTimestampMonotonic"]) / 1e6,
-        (at["ActiveEnterTimestampMonotonic"] - at["ExecMainStartTimestampMonotonic"]) / 1e6, at["StatusText"]
-    }' "$root/measured"
+  cat "$root/measured"
+  [ "$(grep -c "answer:.*five" "$root/measured")" = 3 ] || fail "not all three questions were answered"
 }
 
 check_aarch64() {
@@ -157,7 +180,7 @@ case "${1:-}" in
   boot) check_boot ;;
   aarch64) check_aarch64 ;;
   *)
-    sed -nE '2,6s/^# ?//p' "$0"
+    sed -nE '2,7s/^# ?//p' "$0"
     exit 2
     ;;
 esac
