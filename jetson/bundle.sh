@@ -13,6 +13,7 @@ usage: jetson/bundle.sh OUT_FOLDER [options]
   --python VERSION     3.10 for JetPack 6, 3.12 for JetPack 7.2 (default: python3's)
   --machine NAME       x86_64 or aarch64 (default: this one)
   --home FOLDER        where the models were fetched (default: engines/ of this checkout)
+  --models "NAMES"     which of them (default: all that are there)
   --board-wheels DIR   wheels that were built for a board (build-*.sh)
   --debs               the system packages, too; on the distribution that they are for
   --sign KEY           sign with this GnuPG key
@@ -30,16 +31,17 @@ TEXT
 out=$1
 shift
 version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-machine=$(uname -m) home=$here/../engines board_wheels="" debs=false sign=""
+machine=$(uname -m) home=$here/../engines models="" board_wheels="" debs=false sign=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --debs) debs=true ;;
-    --python | --machine | --home | --board-wheels | --sign)
+    --python | --machine | --home | --models | --board-wheels | --sign)
       [ $# -ge 2 ] || fail "$1 wants a value"
       case "$1" in
         --python) version=$2 ;;
         --machine) machine=$2 ;;
         --home) home=$2 ;;
+        --models) models=$2 ;;
         --board-wheels) board_wheels=$2 ;;
         --sign) sign=$2 ;;
       esac
@@ -64,7 +66,9 @@ for package in $without_wheel; do
   python3 -m pip --disable-pip-version-check wheel --quiet --wheel-dir "$out/wheels" --no-deps \
     "$(sed -nE "s/^($package==[^ ]+).*/\1/p" "$lock" | head -n 1)"
 done
-cp -a "$home/models/." "$out/models/"
+for model in ${models:-$(ls "$home/models")}; do
+  cp -a "$home/models/$model" "$out/models/"
+done
 if [ -n "$board_wheels" ]; then cp -a "$board_wheels" "$out/board-wheels"; fi
 if $debs; then
   mkdir -p "$out/debs/partial"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks without a board, as root on Debian or Ubuntu, x86-64:
 #   check.sh install     the install script in a clean Debian root, to a server that answers
+#   check.sh offline     the same from a bundle, without a network
 #   check.sh boot        that root started with systemd in a container: seconds from boot to ready, and
 #                        from a crash and a hang to ready again
 #   check.sh aarch64     one whole turn of the CPU profile on emulated aarch64, and the same words here
@@ -13,6 +14,7 @@ checkout=$(dirname "$here")
 work=${WORK:-/var/tmp/halfsecond-check}
 root=$work/root
 question="When do you close?"
+cpu_models=(silero-vad smart-turn whisper-tiny.en-onnx smollm2-135m-onnx hibari face)
 mkdir -p "$work"
 
 need() {
@@ -43,11 +45,17 @@ debian_mirror() {
     head -n 1 | tr -d ' '
 }
 
+# inside [--offline] COMMAND: in the root, with this machine's network or none.
 inside() {
+  local network=()
+  if [ "$1" = --offline ]; then
+    network=(--net)
+    shift
+  fi
   local variables=()
   while IFS= read -r name; do variables+=("$name=${!name}"); done < <(compgen -e | grep -iE '^(pip_|npm_config_|https?_proxy$|no_proxy$|ssl_cert|requests_ca|node_extra)' || true)
   # shellcheck disable=SC2016  # the variables are those of the inner shells
-  unshare --mount --pid --fork --kill-child bash -euc '
+  unshare "${network[@]}" --mount --pid --fork --kill-child bash -euc '
     mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount --rbind /sys "$1/sys"
     root=$1; shift
     exec chroot "$root" /usr/bin/env -i "$@"' _ "$root" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
@@ -61,7 +69,7 @@ check_install() {
   if [ -d "$checkout/engines/models" ]; then
     mkdir -p "$root/var/lib/halfsecond/models"
     local model
-    for model in silero-vad smart-turn whisper-tiny.en-onnx smollm2-135m-onnx hibari face; do
+    for model in "${cpu_models[@]}"; do
       cp -aL -n "$checkout/engines/models/$model" "$root/var/lib/halfsecond/models/" || true
     done
   fi
@@ -71,7 +79,12 @@ check_install() {
   echo "== a second time: nothing is to change"
   inside bash /srv/halfsecond/jetson/install.sh "${options[@]}" | tee "$work/second.log"
   [ "$(inside stat -c %Y /opt/halfsecond/installed)" -le "$first" ] || fail "the second run installed again"
-  # As the unit starts it, and asked as a visitor would.
+  answers
+  echo "== installed, started and answered"
+}
+
+# As the unit starts it, and asked as a visitor would.
+answers() {
   # shellcheck disable=SC2016
   inside bash -euc '
     install -d -o halfsecond -g halfsecond /run/halfsecond
@@ -88,7 +101,16 @@ check_install() {
     done
     exit 1' "$question" | tee "$work/install.log"
   grep -qi "answer:.*five" "$work/install.log" || fail "the installed server did not answer with the fact"
-  echo "== installed, started and answered"
+}
+
+check_offline() {
+  [ -x "$root/opt/halfsecond/venv/bin/halfsecond" ] || check_install # brings the system packages
+  rm -rf "$root"/{opt,etc,var/lib}/halfsecond "$root/srv/bundle"
+  "$here/bundle.sh" "$root/srv/bundle" --python 3.11 --models "${cpu_models[*]}"
+  inside --offline bash /srv/bundle/source/jetson/install.sh --no-start --offline /srv/bundle | tee "$work/offline.log"
+  answers
+  echo "== installed without a network, started and answered"
+  rm -rf "$root/srv/bundle"
 }
 
 check_boot() {
@@ -180,7 +202,7 @@ case "${1:-}" in
   boot) check_boot ;;
   aarch64) check_aarch64 ;;
   *)
-    sed -nE '2,7s/^# ?//p' "$0"
+    sed -nE '2,8s/^# ?//p' "$0"
     exit 2
     ;;
 esac
