@@ -199,6 +199,7 @@ check_aarch64() {
 
 case "${1:-}" in
   install) check_install ;;
+  offline) check_offline ;;
   boot) check_boot ;;
   aarch64) check_aarch64 ;;
   *)
