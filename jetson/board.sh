@@ -13,7 +13,7 @@ fail() {
 l4t_release() {
   local file="$board_root/etc/nv_tegra_release" release=""
   if [ -f "$file" ]; then
-    release=$(sed -nE 's/^# R([0-9]+) \(release\), REVISION: ([0-9.]+).*/\1.\2/p' "$file" | head -n 1)
+    release=$(sed -nE 's/^# R([0-9]+) \(release\), REVISION: ([0-9.]+).*/\1.\2/p' "$file" | sed -n 1p)
   fi
   if [ -z "$release" ] && command -v dpkg-query > /dev/null; then
     release=$(dpkg-query --admindir="$board_root/var/lib/dpkg" -W -f '${Version}' nvidia-l4t-core 2> /dev/null |

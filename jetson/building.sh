@@ -44,12 +44,15 @@ fetch_source() {
 # need_gpu_code WHEEL MEMBER SM: fails unless the library in the wheel has machine code for the GPU.
 # A library without it loads, lists its provider and then fails, or runs on the processor.
 need_gpu_code() {
-  local folder library
+  local folder library found
   folder=$(mktemp -d)
   unzip -q "$1" -d "$folder"
-  library=$(find "$folder" -path "$folder/$2" | head -n 1)
+  library=$(find "$folder" -path "$folder/$2" -print -quit)
   [ -n "$library" ] || fail "$(basename "$1") has no $2"
-  cuobjdump --list-elf "$library" | grep -q "sm_$3" ||
-    fail "$(basename "$1") holds no code for sm_$3: $(cuobjdump --list-elf "$library" | grep -o 'sm_[0-9a-z]*' | sort -u | tr '\n' ' ')"
+  found=$(cuobjdump --list-elf "$library" | grep -o 'sm_[0-9a-z]*' | sort -u | tr '\n' ' ')
+  case " $found" in
+    *" sm_$3 "* | *" sm_$3a "*) ;;
+    *) fail "$(basename "$1") holds no code for sm_$3: $found" ;;
+  esac
   rm -rf "$folder"
 }

@@ -64,7 +64,7 @@ python3 -m pip --disable-pip-version-check download --quiet --dest "$out/wheels"
   -r <(lock_without "$without_wheel" "$lock")
 for package in $without_wheel; do
   python3 -m pip --disable-pip-version-check wheel --quiet --wheel-dir "$out/wheels" --no-deps \
-    "$(sed -nE "s/^($package==[^ ]+).*/\1/p" "$lock" | head -n 1)"
+    "$(sed -nE "s/^($package==[^ ]+).*/\1/p" "$lock" | sed -n 1p)"
 done
 for model in ${models:-$(ls "$home/models")}; do
   cp -a "$home/models/$model" "$out/models/"

@@ -42,7 +42,7 @@ make_root() {
 
 debian_mirror() {
   grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2> /dev/null |
-    head -n 1 | tr -d ' '
+    sed -n 1p | tr -d ' '
 }
 
 # inside [--offline] COMMAND: in the root, with this machine's network or none.
@@ -172,7 +172,7 @@ check_aarch64() {
   if [ ! -x "$qemu/usr/bin/qemu-aarch64" ]; then
     mmdebstrap --variant=extract --include=qemu-user trixie "$qemu" "deb $(debian_mirror) trixie main"
   fi
-  "$qemu/usr/bin/qemu-aarch64" --version | head -n 1
+  "$qemu/usr/bin/qemu-aarch64" --version | sed -n 1p
   if [ ! -e "$arm/usr/bin/python3.11" ]; then
     mmdebstrap --variant=extract --architectures=arm64 --include=python3,libgomp1,libstdc++6,zlib1g,libexpat1 \
       bookworm "$arm" "deb $(debian_mirror) bookworm main"

@@ -117,7 +117,8 @@ if $is_kiosk; then
 fi
 missing=()
 for package in "${packages[@]}"; do
-  dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")
+  status=$(dpkg-query -W -f '${Status}' "$package" 2> /dev/null || true)
+  [[ $status == *"ok installed"* ]] || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
