@@ -189,7 +189,7 @@ check_aarch64() {
   fi
   local program=("$here/check_turn.py" "$checkout/engines" "$checkout/runtime/halfsecond/assets/question.wav")
   echo "== here"
-  "$checkout/.venv/bin/python" "${program[@]}" | tee "$work/here.txt"
+  PYTHONPATH="$checkout/runtime" "${HALFSECOND_PYTHON:-$checkout/.venv/bin/python}" "${program[@]}" | tee "$work/here.txt"
   echo "== on aarch64"
   PYTHONPATH="$arm/wheels:$checkout/runtime" "$qemu/usr/bin/qemu-aarch64" -cpu cortex-a76 -L "$arm" \
     "$arm/usr/bin/python3.11" "${program[@]}" | tee "$work/aarch64.txt"

@@ -18,9 +18,11 @@ from halfsecond.bus import sockets
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError, NoGpuError
 from halfsecond.gpu import this_gpu
+from halfsecond.memory_budget import available_mb, fitted
 from halfsecond.models.echo.registry import open_canceller
 from halfsecond.placements import running_networks
 from halfsecond.stages.engines import STAGES, model_directory, open_store
+from halfsecond.thermal import hottest, read_zones
 
 Verdict = Literal["ok", "warning", "error"]
 
@@ -48,6 +50,8 @@ def examine(config: Config) -> list[Finding]:
         _clashes,
         _processor,
         _gpu,
+        _memory,
+        _temperature,
         _onnxruntime,
         _ctranslate2,
         _models,
@@ -91,6 +95,33 @@ def _processor(_: Config) -> Iterator[Finding]:
         yield Finding("machine", "warning", found, "free memory, or choose smaller models")
     else:
         yield Finding("machine", "ok", found)
+
+
+def _memory(config: Config) -> Iterator[Finding]:
+    """Whether the models fit, and what the server would take instead."""
+    try:
+        fit = fitted(config, open_store(config), available_mb=available_mb())
+    except HalfsecondError:
+        return  # a model that is unknown or broken has a finding of its own
+    found = "; ".join([*fit.notes, f"{fit.needed_mb} MB are needed"])
+    if not fit.does_fit:
+        remedy = "free memory, or choose smaller models (`halfsecond models list`)"
+        yield Finding("memory", "warning", f"{found} beside the reserve", remedy)
+    elif fit.notes:
+        yield Finding("memory", "warning", found, "free memory, or choose these models yourself")
+    else:
+        yield Finding("memory", "ok", found)
+
+
+def _temperature(config: Config) -> Iterator[Finding]:
+    """Of the hottest part; nothing where the machine shows none."""
+    zone = hottest(read_zones())
+    if zone is None:
+        return
+    found = f"{zone.name}: {zone.temperature_c:.0f} °C, slows down at {zone.limit_c:.0f} °C"
+    is_cool = zone.headroom_c >= config.thermal.margin_c
+    remedy = "" if is_cool else "give the machine air, or a lower power mode"
+    yield Finding("temperature", "ok" if is_cool else "warning", found, remedy)
 
 
 def _memory_gb() -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from halfsecond import diagnosis
 from halfsecond.catalog import Catalog, ModelEntry, load_catalog
 from halfsecond.config import Config, parse
 from halfsecond.errors import ConfigError, ModelMissingError
@@ -99,6 +100,21 @@ def test_an_exported_model_is_judged_by_its_files(shelf: Shelf, tmp_path: Path) 
     (tmp_path / "own" / "model.onnx").write_bytes(bytes(10 * 2**20))
     own = config(llm={"model": f"{tmp_path}/own"})
     assert needed(own, shelf) == needed(config(), shelf) - 300 + 14
+
+
+def test_doctor_tells_what_would_be_taken_instead(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "open_store", lambda _: shelf)
+    found = {}
+    for free_mb in (BASE_MB + 1200, BASE_MB + 1000, 500):
+        monkeypatch.setattr(diagnosis, "available_mb", lambda mb=free_mb: mb)
+        (found[free_mb],) = diagnosis._memory(config())
+    plenty, short, little = found.values()
+    assert (plenty.verdict, plenty.found) == ("ok", f"{BASE_MB + 1100} MB are needed")
+    assert short.verdict == little.verdict == "warning"
+    assert "tts takes hibari instead of kokoro" in short.found
+    assert "choose smaller models" in little.remedy
 
 
 def test_memory_is_that_of_the_machine_or_of_the_container_if_it_has_less(tmp_path: Path) -> None:
