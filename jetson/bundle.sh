@@ -73,7 +73,7 @@ if [ -n "$board_wheels" ]; then cp -a "$board_wheels" "$out/board-wheels"; fi
 if $debs; then
   mkdir -p "$out/debs/partial"
   apt-get install -y -q --download-only --reinstall -o "Dir::Cache::archives=$(realpath "$out/debs")" \
-    "python$version-venv" ca-certificates libgomp1 libportaudio2 alsa-utils cage weston chromium
+    "python$version-venv" ca-certificates libgomp1 libportaudio2 alsa-utils cage xwayland weston chromium
   rm -rf "$out/debs/partial" "$out/debs/lock"
 fi
 (cd "$out" && rm -f SHA256SUMS* && find . -type f -print0 | sort -z | xargs -0 sha256sum > ../SHA256SUMS.new && mv ../SHA256SUMS.new SHA256SUMS)

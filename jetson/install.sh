@@ -113,7 +113,8 @@ esac
 # Chromium as a snap does not start on L4T 36.4.4, so it is left to the integrator there.
 if $is_kiosk; then
   packages+=(weston)
-  [ "$profile" = cpu ] && packages=("${packages[@]/weston/cage}" chromium)
+  # Debian's cage wants Xwayland although nothing here does.
+  [ "$profile" = cpu ] && packages=("${packages[@]/weston/cage}" xwayland chromium)
 fi
 missing=()
 for package in "${packages[@]}"; do

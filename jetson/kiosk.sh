@@ -29,8 +29,19 @@ flags=(
   "--disable-features=Translate,OverscrollHistoryNavigation" --disable-pinch
   --password-store=basic --check-for-update-interval=31536000
 )
-if command -v cage > /dev/null; then
+compositor=${HALFSECOND_COMPOSITOR:-$(command -v cage || echo weston)}
+if [ "$(basename "$compositor")" = cage ]; then
   exec cage -s -- "$browser" "${flags[@]}"
 fi
-# Weston's own kiosk shell, for boards whose distribution has no cage.
-exec weston --shell=kiosk-shell.so --idle-time=0 --socket=halfsecond -- "$browser" "${flags[@]}"
+# Weston's own kiosk shell, for boards whose distribution has no cage. When one of the two ends, both do,
+# and systemd starts them again.
+weston --shell=kiosk-shell.so --idle-time=0 --socket=halfsecond &
+weston=$!
+trap 'kill "$weston" 2> /dev/null' EXIT
+for ((tries = 0; tries < 100; tries++)); do
+  [ ! -S "$XDG_RUNTIME_DIR/halfsecond" ] || break
+  kill -0 "$weston"
+  sleep 0.1
+done
+WAYLAND_DISPLAY=halfsecond "$browser" "${flags[@]}" &
+wait -n

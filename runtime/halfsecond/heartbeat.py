@@ -15,9 +15,10 @@ from halfsecond.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
 
-STUCK_S = 60.0
-"""An engine that has given nothing for this long hangs. Twice the longest step there is: the wait
-for an OpenAI-compatible server, of which 5 s to connect and 20 s to read."""
+STUCK_S = 120.0
+"""An engine that has given nothing for this long hangs. The longest step that is none: a language
+model that reads a whole page of facts on a small board. A server at an OpenAI-compatible address is
+given up after 25 s."""
 UNWATCHED_INTERVAL_S = 10.0
 BEATS_A_LIMIT = 4
 """How often a sign of life is sent within the manager's limit: one may be lost, or be late."""
