@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from halfsecond.models.sessions import open_session
 from numpy.typing import NDArray
 
 from halfsecond.artifact import (
@@ -23,7 +24,6 @@ from halfsecond.artifact import (
     write_artifact,
 )
 from halfsecond.errors import ConfigError
-from halfsecond.models.sessions import open_session
 from halfsecond.models.tts.vits_config import (
     ARTIFACT_KIND,
     BACK_NAME,
