@@ -103,7 +103,7 @@ class FakeContext:
             shape = self.get_tensor_shape(name)
         except Exception:
             return -1
-        return math.prod(shape) * np.dtype(self._dtypes[name]).itemsize
+        return int(math.prod(shape) * np.dtype(self._dtypes[name]).itemsize)
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         assert address, f"{name} has no memory"
