@@ -272,6 +272,28 @@ def test_tokens_are_the_same_until_one_differs(on_gpu: list[int], same: int, out
     assert found.cpu_token_ms == pytest.approx(10.0)
 
 
+def test_a_pair_of_engines_is_compared_with_the_pair_that_it_was_built_from(
+    home: Path, machine: Machine
+) -> None:
+    opened: list[tuple[Path, str]] = []
+
+    def open_model(path: Path, device: str) -> Any:
+        opened.append((path, device))
+        return Hears("Good morning")
+
+    for part in ("encoder", "decoder"):
+        source = exported(home / "pair" / part, kind=f"whisper-{part}")
+        network = source / f"whisper-{part}.onnx"
+        write_engine(home / "rtx" / part, network, PROFILE, kind=f"whisper-{part}")
+    pair, *parts = find(home, [home / "rtx"])
+    assert (pair.form, [part.form for part in parts]) == ("whisper pair", ["engine"] * 2)
+    found = check_speech(pair, [np.zeros(4, np.float32)], open_model=open_model)
+    assert found.outcome == "same"
+    assert opened == [(home / "rtx", "cuda"), (home / "pair", "cpu")]
+    (home / "pair" / "decoder" / "artifact.json").unlink()
+    assert check_speech(pair, [], open_model=open_model).outcome == "ran"
+
+
 def test_ctranslate2_without_a_gpu_is_told(tmp_path: Path) -> None:
     def generate(path: Path, device: str, tokens: int) -> tuple[list[int], float]:
         if device == "cuda":

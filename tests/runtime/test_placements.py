@@ -11,9 +11,10 @@ import pytest
 
 from fakes.networks import two_layers
 from halfsecond.config import Config, EndpointConfig, FaceConfig, LlmConfig, StagesConfig
-from halfsecond.errors import NoGpuError
+from halfsecond.errors import ConfigError, NoGpuError
 from halfsecond.models import ctranslate2_device as device_module
 from halfsecond.models.ctranslate2_device import ctranslate2_device
+from halfsecond.models.llm.registry import open_answerer
 from halfsecond.placements import running_networks
 from halfsecond.sessions import placement as placement_module
 from halfsecond.sessions.placement import Placement, placement
@@ -109,3 +110,9 @@ def test_ctranslate2_without_a_gpu_refuses_cuda(
     monkeypatch.setattr(device_module, "count_gpus", lambda: 0)
     with pytest.raises(NoGpuError, match="CTranslate2 finds none"):
         ctranslate2_device(tmp_path, "cuda", compute_type="", on_cpu="int8")
+
+
+def test_a_language_model_of_the_cpu_refuses_a_gpu_and_says_what_to_take(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(ConfigError, match="smollm2-135m-int8"):
+        open_answerer("local", model_path=tmp_path, device="cuda")

@@ -30,10 +30,18 @@ class Candidate:
     artifact: Artifact | None = None
 
     @property
-    def source(self) -> Path | None:
-        """The network that an engine was built from, where it is still there."""
-        path = Path(self.artifact.source_path) if self.artifact else Path()
-        return path if path.is_file() else None
+    def on_cpu(self) -> Path | None:
+        """What the CPU runs of it: itself, or what an engine was built from; None if that is gone.
+
+        Of a pair of engines it is the pair of networks, an `encoder` and a `decoder` again.
+        """
+        if self.artifact is None or self.artifact.runtime not in LIBRARIES:
+            return self.path
+        network = Path(self.artifact.source_path)
+        if self.form == "whisper pair":
+            pair = network.parent.parent
+            return pair if is_in_parts(pair) else None
+        return network if network.is_file() else None
 
     @property
     def precision(self) -> str:
@@ -78,7 +86,7 @@ def _at(path: Path, root: Path) -> Iterator[Candidate]:
         if path.suffix == ".onnx":
             yield Candidate(name, path, "network")
     elif path.is_dir() and is_in_parts(path):
-        yield Candidate(name, path, "whisper pair")
+        yield Candidate(name, path, "whisper pair", _manifest(path / PARTS[0]))
         for part in PARTS:
             yield from _at(path / part, root)
     elif path.is_dir():

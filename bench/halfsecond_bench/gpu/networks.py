@@ -170,7 +170,7 @@ def _on_cpu(
 
     No outputs for an engine whose network is not there any more.
     """
-    path = candidate.path if candidate.form == "network" else candidate.source
+    path = candidate.on_cpu
     if path is None:
         return {}, False, None
     with open_session(path) as session:
