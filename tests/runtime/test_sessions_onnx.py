@@ -196,11 +196,13 @@ def test_on_cuda_memory_is_made_once_for_all_runs(
     layers: Path, driver: FakeDriver, runtime: FakeOnnxRuntime
 ) -> None:
     with on_gpu(layers, driver) as session:
-        session.run({"x": X})
+        first = session.run({"x": X})["y"]
+        kept = first.copy()
         made = driver.names("cuMemAlloc", "cuMemHostAlloc")
         for _ in range(5):
-            session.run({"x": X})
+            session.run({"x": -X})
         assert driver.names("cuMemAlloc", "cuMemHostAlloc") == made
+        np.testing.assert_array_equal(first, kept)  # what was handed out is the caller's
         assert len(made) == 4
 
 

@@ -67,7 +67,7 @@ def _checked(candidate: Candidate, rounds: int, open_gpu: OpenGpu, clock: Clock)
     profiles = candidate.artifact.profiles if candidate.artifact else {}
     with open_on_gpu(candidate.path, open_gpu=open_gpu) as session:
         inputs = make_inputs(session.inputs, profiles)
-        found = {name: values.copy() for name, values in session.run(inputs).items()}
+        found = session.run(inputs)
         expected, is_random, cpu_ms = _on_cpu(candidate, inputs, rounds, clock)
         gpu_ms = _timed(lambda: session.run(inputs), rounds, clock)
         device_ms = event_times(staged(session, inputs, found), rounds)
@@ -175,7 +175,7 @@ def _on_cpu(
         return {}, False, None
     with open_session(path) as session:
         given = _as_wanted(session, inputs)
-        first = {name: values.copy() for name, values in session.run(given).items()}
+        first = session.run(given)
         errors = _errors(first, session.run(given))
         times = _timed(lambda: session.run(given), rounds, clock)
     return first, errors is not None and errors[1] > 1e-6, times

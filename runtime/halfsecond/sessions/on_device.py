@@ -244,16 +244,16 @@ class OnDevice(ABC):
         shapes: Mapping[str, Shape],
         wanted: Mapping[str, AnyArray | None],
     ) -> dict[str, Array]:
-        """What came back: copied into the caller's arrays, or in our own memory."""
-        own: dict[str, Array] = {}
+        """What came back, copied into the caller's arrays or into new ones."""
+        new: dict[str, Array] = {}
         for name in fetched:
             values = self._staging.host(name, shapes[name], self._dtypes[name])
             into = wanted[name]
             if isinstance(into, np.ndarray):
                 into[...] = values
             else:
-                own[name] = values
-        return own
+                new[name] = values.copy()
+        return new
 
     def _key(self, inputs: DeviceArrays, outputs: Mapping[str, DeviceArray | None]) -> object:
         """What a graph depends on: every address and shape in it."""

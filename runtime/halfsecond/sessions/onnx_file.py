@@ -36,7 +36,7 @@ class CpuSession:
         self._kept: list[Array] = []
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """See `Session.run`; the arrays are new ones."""
+        """See `Session.run`."""
         names = list(outputs) or self._output_names
         return dict(zip(names, self._session.run(names, inputs), strict=True))
 

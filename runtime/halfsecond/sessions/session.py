@@ -72,10 +72,7 @@ class Session(Protocol):
         ...
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
-        """The outputs of these names, all of them by default, in arrays of the host.
-
-        They may be the session's own memory, which the next run overwrites.
-        """
+        """The outputs of these names, all of them by default, in new arrays of the host."""
         ...
 
     def bind(self, arrays: Mapping[str, AnyArray]) -> None:
