@@ -55,7 +55,7 @@ class Handle:
 
 LEAST_PRIORITY, GREATEST_PRIORITY = 0, -5
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 class FakeDriver:
@@ -180,9 +180,11 @@ class FakeDriver:
         del self.memory[int(pointer)]
         return (self._note("cuMemFree", pointer),)
 
-    def cuMemsetD8(self, pointer: Any, value: int, size_bytes: int) -> tuple[CUresult]:
-        ctypes.memset(int(pointer), value, size_bytes)
-        return (self._note("cuMemsetD8", pointer, value, size_bytes),)
+    def cuMemsetD8Async(
+        self, pointer: Any, value: int, size_bytes: int, stream: Any
+    ) -> tuple[CUresult]:
+        self.queue(int(stream), lambda: ctypes.memset(int(pointer), value, size_bytes))
+        return (self._note("cuMemsetD8Async", pointer, value, size_bytes, stream),)
 
     def cuMemcpyHtoDAsync(self, to: Any, source: Any, count: int, stream: Any) -> tuple[CUresult]:
         self.queue(int(stream), lambda: _copy(to, source, count))

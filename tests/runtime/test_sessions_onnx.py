@@ -363,3 +363,20 @@ def test_without_cuda_python_auto_runs_on_the_cpu(
     assert session.runs_on == CPU
     assert "cuda-python is not installed" in logged[0]["passed_over"][0]
     session.close()
+
+
+def test_a_gpu_without_room_leaves_the_network_to_the_cpu(
+    layers: Path, runtime: FakeOnnxRuntime, logged: list[Any]
+) -> None:
+    driver = FakeDriver(failing="cuStreamCreateWithPriority")
+    with open_session(layers, device="auto", open_gpu=lambda: Cuda(driver)) as session:
+        assert session.runs_on == CPU
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in logged[0]["passed_over"][0]
+
+
+def test_a_broken_file_is_told_whatever_the_device(
+    tmp_path: Path, driver: FakeDriver, runtime: FakeOnnxRuntime
+) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with nothing_left(driver), pytest.raises(ModelCorruptError, match="cannot be read"):
+        open_session(tmp_path / "bad.onnx", device="auto", open_gpu=lambda: Cuda(driver))

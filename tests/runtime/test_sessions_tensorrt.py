@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from fakes.cuda_driver import GREATEST_PRIORITY, LEAST_PRIORITY, FakeDriver, at, nothing_left
-from fakes.networks import two_layers
+from fakes.networks import network, node, two_layers
 from fakes.tensorrt_engines import MACHINE, REBUILD, FakeContext, FakeTensorRt, write_engine
 from halfsecond.artifact import Profile
 from halfsecond.engine import ENGINE_NAME, Machine
@@ -193,8 +194,23 @@ def test_a_gpu_without_room_is_told(
     engine: Path, driver: FakeDriver, library: FakeTensorRt
 ) -> None:
     library.is_out_of_memory = True
-    with pytest.raises(GpuError, match="cannot be used"):
+    with nothing_left(driver), pytest.raises(GpuError, match="cannot be used"):
         opened(engine, driver)
+
+
+def test_a_graph_brings_back_what_was_asked_for(
+    tmp_path: Path, driver: FakeDriver, library: FakeTensorRt
+) -> None:
+    nodes = [node("Neg", ["x"], "less"), node("Abs", ["x"], "size")]
+    model = network(nodes, {"x": ("n", 2)}, {"less": ("n", 2), "size": ("n", 2)})
+    onnx.save(model, str(tmp_path / "two.onnx"))
+    profile = {"x": Profile(smallest=(1, 2), typical=(1, 2), largest=(4, 2))}
+    engine = write_engine(tmp_path / "two", tmp_path / "two.onnx", profile)
+    with opened(engine, driver, is_graphed=True) as session:
+        for value in (1.0, 2.0, 3.0):
+            given = {"x": np.full((1, 2), -value, np.float32)}
+            assert session.run(given, ["less"])["less"].tolist() == [[value, value]]
+            assert session.run(given, ["size"])["size"].tolist() == [[value, value]]
 
 
 def test_the_stand_in_has_the_calls_of_tensorrt() -> None:

@@ -80,11 +80,18 @@ class Cuda:
         return Memory(self, int(pointer), size_bytes, free="cuMemFreeHost")
 
     def memory(self, size_bytes: int) -> Memory:
-        """Memory of the GPU, of zeros."""
-        allocated = max(size_bytes, _ALIGNMENT_BYTES)
-        pointer = self.call("cuMemAlloc", allocated)
-        self.call("cuMemsetD8", pointer, 0, allocated)
+        """Memory of the GPU, with whatever is in it."""
+        pointer = self.call("cuMemAlloc", max(size_bytes, _ALIGNMENT_BYTES))
         return Memory(self, int(pointer), size_bytes, free="cuMemFree")
+
+    def clear(self, memory: Memory, stream: Stream) -> None:
+        """Fills memory of the GPU with zeros, on the stream that will use it, and waits for that.
+
+        On the legacy stream it would run whenever it likes: streams of ours do not wait for that.
+        """
+        if memory.size_bytes:
+            self.call("cuMemsetD8Async", memory.pointer, 0, memory.size_bytes, stream.raw)
+            stream.synchronize()
 
     def upload(self, to: int, source: int, size_bytes: int, stream: int) -> None:
         """Queues a copy from the host to the GPU."""

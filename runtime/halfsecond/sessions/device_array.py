@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from halfsecond.errors import UnsupportedModelError
-from halfsecond.sessions.cuda import Cuda, Memory, Rows
+from halfsecond.sessions.cuda import Cuda, Memory, Rows, Stream
 from halfsecond.sessions.session import Array, Buffer, CudaArray
 
 
@@ -77,12 +77,13 @@ def _contiguous_strides(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
 class DeviceBuffer:
     """A `Buffer` on the GPU; copies go through the stream of its session and are waited for."""
 
-    def __init__(self, cuda: Cuda, stream: Any, shape: Sequence[int], dtype: Any) -> None:
+    def __init__(self, cuda: Cuda, stream: Stream, shape: Sequence[int], dtype: Any) -> None:
         self._cuda = cuda
         self._stream = stream
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.memory: Memory = cuda.memory(math.prod(self.shape) * self.dtype.itemsize)
+        cuda.clear(self.memory, stream)
 
     def view(self, shape: Sequence[int]) -> DeviceArray:
         """See `Buffer.view`."""

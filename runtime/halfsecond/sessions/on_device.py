@@ -164,7 +164,7 @@ class OnDevice(ABC):
 
         if self._is_graphed and None not in results.values():
             shapes = {name: array.shape for name, array in results.items() if array is not None}
-            self._replayed(self._key(arrays, results), work)
+            self._replayed((self._key(arrays, results), *staged, "", *fetched), work)
         else:
             work()
         self.stream.synchronize()

@@ -24,6 +24,7 @@ from halfsecond.artifact import (
 from halfsecond.engine_library import LIBRARIES
 from halfsecond.errors import (
     ConfigError,
+    GpuError,
     HalfsecondError,
     ModelCorruptError,
     NoGpuError,
@@ -48,6 +49,16 @@ Profiles = dict[str, Profile]
 
 _TENSORRT_FILE = "libnvinfer.so.10"
 """What ONNX Runtime's provider loads, in all releases of the `gpu` extra."""
+
+
+_PASSED_OVER = (
+    NoGpuError,
+    GpuError,
+    ConfigError,
+    UnsupportedModelError,
+    # ONNX Runtime says the same of a GPU without room and of a broken file: the CPU tells which.
+    ModelCorruptError,
+)
 
 
 def open_session(
@@ -120,7 +131,7 @@ class _Opening:
         for provider in _wanted(self.device):
             try:
                 session = self._on_gpu(path, provider, profiles)
-            except (NoGpuError, ConfigError, UnsupportedModelError) as error:
+            except _PASSED_OVER as error:
                 passed_over.append(f"{provider}: {error}")
                 continue
             _log(path, session.runs_on, passed_over)
@@ -137,8 +148,9 @@ class _Opening:
         if provider == TENSORRT:
             _check_tensorrt(profiles)
         cuda = self.open_gpu()
-        stream = cuda.stream(self.priority)
+        stream: Stream | None = None
         try:
+            stream = cuda.stream(self.priority)
             _preload_libraries()
             if self.is_graphed and provider == CUDA:
                 session = self._graphed(path, cuda, stream)
@@ -146,7 +158,8 @@ class _Opening:
                     return session
             return self._plain(path, provider, profiles, cuda, stream)
         except HalfsecondError:
-            stream.close()
+            if stream is not None:
+                stream.close()
             cuda.close()
             raise
 

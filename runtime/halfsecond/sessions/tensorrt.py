@@ -44,9 +44,10 @@ class EngineSession(OnDevice):
         engine = open_engine(directory, machine)
         artifact = read_artifact(directory)
         cuda = open_gpu()
+        stream = cuda.stream(priority)
         super().__init__(
             cuda,
-            cuda.stream(priority),
+            stream,
             inputs=artifact.inputs,
             outputs=artifact.outputs,
             runs_on=artifact.runtime,
@@ -55,8 +56,14 @@ class EngineSession(OnDevice):
         self._directory = directory
         self._artifact = artifact
         self._engine: Any = engine
-        self._context: Any = _context(engine, artifact, directory)
-        self._largest = self._largest_sizes()
+        self._context: Any = None
+        self._largest: dict[str, int] = {}
+        try:
+            self._context = _context(engine, artifact, directory)
+            self._largest = self._largest_sizes()
+        except BaseException:
+            self.close()
+            raise
 
     def _free(self) -> None:
         # The context before the engine that it belongs to.
