@@ -216,7 +216,7 @@ units=(halfsecond.service halfsecond-stage@.service)
 has_gateway=false
 if $is_dry || "$python_bin/halfsecond" gateway --help > /dev/null 2>&1; then
   has_gateway=true
-  units+=(halfsecond-gateway.service)
+  units+=(halfsecond-gateway.service halfsecond-restart.path halfsecond-restart.service)
 else
   echo "the browser gateway is not installed here (pip install 'halfsecond[gateway]'): no unit for it"
 fi
@@ -227,7 +227,7 @@ for unit in "${units[@]}"; do
 done
 install_file "$here/systemd/journald.conf" /etc/systemd/journald.conf.d/halfsecond.conf
 enabled=(halfsecond.service)
-if $has_gateway; then enabled+=(halfsecond-gateway.service); fi
+if $has_gateway; then enabled+=(halfsecond-gateway.service halfsecond-restart.path); fi
 [ "$profile" = cpu ] || enabled+=(halfsecond-power.service halfsecond-engines.service)
 if $is_kiosk; then enabled+=(halfsecond-kiosk.service); fi
 run systemctl enable "${enabled[@]}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -168,10 +170,8 @@ def test_a_bundle_of_which_one_byte_was_changed_is_refused(board: Board, tmp_pat
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "model.onnx").write_bytes(b"model")
-    sums = subprocess.run(
-        ["sha256sum", "./model.onnx"], cwd=bundle, capture_output=True, text=True, check=True
-    )
-    (bundle / "SHA256SUMS").write_text(sums.stdout)
+    digest = hashlib.sha256(b"model").hexdigest()
+    (bundle / "SHA256SUMS").write_text(f"{digest}  ./model.onnx\n")
     install = (str(JETSON / "install.sh"), "--dry-run", "--offline", str(bundle))
     whole = board.run(*install)
     assert whole.returncode == 0, whole.stderr
@@ -183,6 +183,31 @@ def test_a_bundle_of_which_one_byte_was_changed_is_refused(board: Board, tmp_pat
     unsigned = board.run(*install, "--key", str(tmp_path / "keys.gpg"))
     assert unsigned.returncode == 2
     assert "is not signed" in unsigned.stderr
+
+
+def test_a_bundle_that_was_signed_is_taken_and_one_of_a_stranger_is_not(
+    board: Board, tmp_path: Path
+) -> None:
+    if shutil.which("gpg") is None or shutil.which("gpgv") is None:
+        pytest.skip("apt install gnupg")
+    bundle, home = tmp_path / "bundle", tmp_path / "gnupg"
+    bundle.mkdir()
+    home.mkdir(mode=0o700)
+    (bundle / "empty").touch()
+    (bundle / "SHA256SUMS").write_text(f"{hashlib.sha256(b'').hexdigest()}  ./empty\n")
+    gpg = ("gpg", "--batch", "--quiet", "--homedir", str(home), "--passphrase", "")
+    for name in ("us", "stranger"):
+        subprocess.run([*gpg, "--quick-gen-key", name, "ed25519", "sign"], check=True)
+        subprocess.run([*gpg, "--output", str(tmp_path / name), "--export", name], check=True)
+    signing = ("--armor", "--local-user", "us", "--detach-sign", str(bundle / "SHA256SUMS"))
+    subprocess.run([*gpg, *signing], check=True)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=True)
+    install = (str(JETSON / "install.sh"), "--dry-run", "--offline", str(bundle), "--key")
+    ours = board.run(*install, str(tmp_path / "us"))
+    assert ours.returncode == 0, ours.stderr
+    strangers = board.run(*install, str(tmp_path / "stranger"))
+    assert strangers.returncode == 2
+    assert "is not signed by a key of" in strangers.stderr
 
 
 @pytest.mark.parametrize("profile", ["cpu", "jp6", "jp72"])
