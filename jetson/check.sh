@@ -123,20 +123,21 @@ server() { systemctl show halfsecond.service -P "$1"; }
 seconds() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1e6 }'; }
 now_us() { awk '{ printf "%.0f", $1 * 1e6 }' /proc/uptime; }
 ask() { halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "When do you close?"; }
-again() { # SIGNAL: until the server that took the place of this one is ready
+again() { # WHAT COMMAND: until the server that took the place of this one is ready
   local before=$(server ActiveEnterTimestampMonotonic) from=$(now_us)
-  kill "-$1" "$(server MainPID)"
+  "${@:2}"
   until [ "$(server ActiveEnterTimestampMonotonic)" -gt "$before" ] && [ "$(server ActiveState)" = active ]; do
     sleep 0.2
   done
-  echo "after SIG$1: ready again in $(seconds $(($(now_us) - from))) s, $(ask)"
+  echo "after $1: ready again in $(seconds $(($(now_us) - from))) s, $(ask)"
 }
 booted=$(systemctl show -P UserspaceTimestampMonotonic) ready=$(server ActiveEnterTimestampMonotonic)
 echo "boot to ready $(seconds $((ready - booted))) s, of which the server took $(
   seconds $((ready - $(server ExecMainStartTimestampMonotonic)))) s"
 echo "status: $(server StatusText); $(ask)"
-again KILL
-again STOP
+again "a crash" kill -KILL "$(server MainPID)"
+again "a hang" kill -STOP "$(server MainPID)"
+again "the operator's wish" runuser -u halfsecond touch /run/halfsecond/restart
 SCRIPT
   chmod +x "$root/srv/measure.sh"
   cat > "$root/etc/systemd/system/halfsecond-measured.service" << 'UNIT'
@@ -153,6 +154,8 @@ WantedBy=multi-user.target
 UNIT
   ln -sf ../halfsecond-measured.service "$root/etc/systemd/system/multi-user.target.wants/halfsecond-measured.service"
   local unit
+  cp "$here"/systemd/halfsecond-restart.* "$root/etc/systemd/system/"
+  ln -sf ../halfsecond-restart.path "$root/etc/systemd/system/multi-user.target.wants/"
   for unit in "$here"/systemd/halfsecond*.service; do
     if [ -e "$root/etc/systemd/system/$(basename "$unit")" ]; then cp "$unit" "$root/etc/systemd/system/"; fi
   done
@@ -162,7 +165,7 @@ UNIT
     --console=pipe > "$work/boot.log" 2>&1 < /dev/null || true
   [ -s "$root/measured" ] || { tail -n 40 "$work/boot.log" && fail "the container did not come to ready"; }
   cat "$root/measured"
-  [ "$(grep -c "answer:.*five" "$root/measured")" = 3 ] || fail "not all three questions were answered"
+  [ "$(grep -c "answer:.*five" "$root/measured")" = 4 ] || fail "not all four questions were answered"
 }
 
 check_aarch64() {

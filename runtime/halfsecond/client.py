@@ -14,6 +14,7 @@ import zmq.asyncio
 from halfsecond import wire
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ClientKeys
+from halfsecond.deadline import within
 from halfsecond.errors import ConfigError, ServerError, WireError
 from halfsecond.timeline import Now, monotonic
 
@@ -117,7 +118,7 @@ class Client:
             self._keys.apply(self._socket)
         self._socket.connect(self._address)
         try:
-            self.welcome = await asyncio.wait_for(self._greet(), self._timeout_s)
+            self.welcome = await within(self._timeout_s, self._greet())
         except asyncio.TimeoutError as error:
             await self._close_socket()
             raise ServerError(self._unanswered()) from error
@@ -164,7 +165,7 @@ class Client:
         """Says goodbye and closes the socket."""
         await self._stop()  # first: a late answer to `clock` must not say hello again
         with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._send(wire.Bye()), 0.5)
+            await within(0.5, self._send(wire.Bye()))
             await asyncio.sleep(0.02)  # LINGER is 0: gives the I/O thread the time to send it
         await self._close_socket()
 
@@ -312,7 +313,7 @@ class Client:
         while True:
             with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
                 clock = wire.Clock(client_s=self._now())
-                await asyncio.wait_for(self._send(clock), CLOCK_INTERVAL_S)
+                await within(CLOCK_INTERVAL_S, self._send(clock))
             await asyncio.sleep(CLOCK_INTERVAL_S)
             is_silent = self._now() - self._heard_s > SILENCE_LIMIT_S
             if is_silent and not is_gone:

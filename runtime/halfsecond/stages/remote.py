@@ -13,6 +13,7 @@ import zmq.asyncio
 
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import ClientKeys
+from halfsecond.deadline import within
 from halfsecond.errors import StageError
 from halfsecond.stages import codec
 from halfsecond.stages.host import (
@@ -71,9 +72,8 @@ class RemoteStage(Generic[Request, Reply]):
 
     async def _send(self, request_id: bytes, kind: bytes, body: bytes) -> None:
         try:
-            await asyncio.wait_for(
-                self._socket.send_multipart([request_id, kind, body]), self._silence_limit_s
-            )
+            sending = self._socket.send_multipart([request_id, kind, body])
+            await within(self._silence_limit_s, sending)
         except asyncio.TimeoutError as error:
             raise self._gone() from error
         except zmq.ZMQError as error:  # the socket went with `close`
@@ -116,7 +116,7 @@ class RemoteStage(Generic[Request, Reply]):
         """
         while True:
             try:
-                return await asyncio.wait_for(replies.get(), PROBE_INTERVAL_S)
+                return await within(PROBE_INTERVAL_S, replies.get())
             except asyncio.TimeoutError:
                 kind, body = await self._probe(request_id)
                 # The last reply may have come just before the answer that nothing is under way.
@@ -136,7 +136,7 @@ class RemoteStage(Generic[Request, Reply]):
         self._waiting[request_id] = replies
         try:
             await self._send(request_id, HEALTH, waited_for)
-            return await asyncio.wait_for(replies.get(), self._silence_limit_s)
+            return await within(self._silence_limit_s, replies.get())
         except asyncio.TimeoutError as error:
             raise self._gone() from error
         finally:
