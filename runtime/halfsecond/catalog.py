@@ -16,7 +16,7 @@ import msgspec
 from halfsecond.errors import ConfigError
 from halfsecond.strict_toml import load_toml
 
-Stage: TypeAlias = Literal["vad", "endpoint", "asr", "llm", "tts", "lipsync"]
+Stage: TypeAlias = Literal["vad", "endpoint", "asr", "llm", "tts", "speaker", "lipsync"]
 
 CATALOG_VARIABLE = "HALFSECOND_CATALOG"
 

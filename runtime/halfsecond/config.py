@@ -245,7 +245,8 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """Catalog name: `hibari` speaks English, `kokoro` English and Chinese; or a directory that
     `halfsecond export tts` wrote, with a slash in its name."""
     voice: str = ""
-    """One of the model's voices; empty takes its default."""
+    """One of the model's voices, or a blend of Kokoro's (`af_heart:0.6+bf_emma:0.4`); empty takes
+    its default."""
     language: str = ""
     """Of an exported voice that speaks several, such as "pt-br"; empty takes its first."""
     voiceprint: str = ""

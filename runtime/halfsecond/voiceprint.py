@@ -1,30 +1,60 @@
 """A voiceprint: the numbers that make a voice of many speakers sound like one person.
 
 One file in the safetensors format (eight bytes of length, a JSON header, the numbers), which other
-tools read too:
+tools read too. It holds no audio:
 
 - one tensor `voiceprint`, float32, one axis; voices take its direction, so that its norm is free;
 - under `__metadata__`, texts: `format` ("halfsecond-voiceprint-1"), `encoder` (what computed it; a
-  voice understands only those of the encoder it was trained with), `name` (of the person, or "").
+  voice understands only those of the encoder it was trained with) and `name` (of the person, or
+  "");
+- of a person also `consent` (who agreed, and when), without which it is neither written nor read,
+  `made`, `encoder_sha256`, and what is known of the recording: the fields of `Provenance`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
+from halfsecond.errors import (
+    ConfigError,
+    ModelCorruptError,
+    ModelMissingError,
+    UnsupportedModelError,
+)
 from halfsecond.store.hashes import write_atomically
 
 FORMAT = "halfsecond-voiceprint-1"
+SUFFIX = ".voiceprint"
 _TENSOR = "voiceprint"
 _MOST_BYTES = 1 << 20
 """No voiceprint is nearly as large; what is larger is another file."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a person's voiceprint comes from; all texts, as the file holds them."""
+
+    consent: str
+    """Who agreed that this voice may be spoken with, and when."""
+    made: str
+    """The day, as YYYY-MM-DD."""
+    encoder_sha256: str
+    """Of the encoder's weights."""
+    reference_sha256: str
+    """Of the recording, which is not kept."""
+    reference_s: str
+    """How long it was."""
+    used_s: str
+    """Speech that was left without its pauses."""
+    signal_to_noise_db: str
+    denoiser: str = ""
+    """What cleaned it; empty where nothing did."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +62,55 @@ class Voiceprint:
     """One person's voice."""
 
     values: NDArray[np.float32]
-    """(n,), finite and not all zero; 512 of YourTTS."""
+    """(n,), finite and not all zero; 512 of YourTTS, 256 of Resemblyzer."""
     encoder: str
     name: str = ""
+    """Of a person; empty for what is nobody's."""
+    provenance: Provenance | None = None
+
+    def for_encoder(self, encoder: str) -> NDArray[np.float32]:
+        """The values, where this encoder made them.
+
+        Raises:
+            UnsupportedModelError: another one did.
+        """
+        if self.encoder != encoder:
+            raise UnsupportedModelError(
+                f'the voiceprint "{self.name}" was made by the speaker encoder {self.encoder}, and '
+                f"this voice understands those of {encoder}: numbers of one mean nothing to the "
+                f"other. Make it again with `halfsecond export voice --encoder {encoder}`"
+            )
+        return self.values
+
+
+def refuse_voiceprint(speaker: str, engine: str, *, instead: str) -> None:
+    """For engines whose speakers are fixed.
+
+    Raises:
+        ConfigError: `speaker` is the file of a voiceprint; the message says what there is instead.
+    """
+    if speaker.endswith(SUFFIX):
+        raise ConfigError(
+            f"{engine} cannot speak with the voiceprint {speaker}: it has only the speakers that "
+            f"it was trained with. {instead}; a voice that takes voiceprints is YourTTS, exported "
+            "from your own checkpoint"
+        )
+
+
+def checked_consent(consent: str) -> str:
+    """The consent without needless spaces.
+
+    Raises:
+        ConfigError: it names nobody, or no day.
+    """
+    text = " ".join(consent.split())
+    has_name = any(sum(map(str.isalpha, word)) >= 2 for word in text.split())
+    if not (has_name and any(map(str.isdigit, text))):
+        raise ConfigError(
+            f"the consent is {text!r}; it must say who agreed that this voice may be spoken with, "
+            'and when: --consent "Ada Lovelace, in writing, 2026-11-29"'
+        )
+    return text
 
 
 def read_voiceprint(path: Path) -> Voiceprint:
@@ -43,6 +119,7 @@ def read_voiceprint(path: Path) -> Voiceprint:
     Raises:
         ModelMissingError: there is no such file.
         ModelCorruptError: it is cut off, or holds no voiceprint.
+        ConfigError: it is a person's, and nobody's consent is in it.
     """
     try:
         data = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
@@ -51,12 +128,14 @@ def read_voiceprint(path: Path) -> Voiceprint:
             f"no voiceprint at {path}; `halfsecond export voice` makes one of a recording"
         ) from error
     try:
-        return _parsed(data)
+        voiceprint = _parsed(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelCorruptError(
             f"{path} holds no voiceprint ({error}); `halfsecond export voice` makes one of a "
             "recording"
         ) from error
+    _check_consent(voiceprint)
+    return voiceprint
 
 
 def _parsed(data: bytes) -> Voiceprint:
@@ -73,7 +152,15 @@ def _parsed(data: bytes) -> Voiceprint:
         raise ValueError(f"{_TENSOR} is {entry['dtype']} {entry['shape']} in {len(stored)} bytes")
     values = np.frombuffer(stored, "<f4").astype(np.float32)
     _check_values(values)
-    return Voiceprint(values, str(metadata["encoder"]), str(metadata.get("name", "")))
+    return Voiceprint(
+        values, str(metadata["encoder"]), str(metadata.get("name", "")), _provenance(metadata)
+    )
+
+
+def _provenance(metadata: dict[str, Any]) -> Provenance | None:
+    if "consent" not in metadata:
+        return None
+    return Provenance(**{field.name: str(metadata[field.name]) for field in fields(Provenance)})
 
 
 def _check_values(values: NDArray[np.float32]) -> None:
@@ -81,11 +168,16 @@ def _check_values(values: NDArray[np.float32]) -> None:
         raise ValueError("its numbers are not finite, or all zero")
 
 
+def _check_consent(voiceprint: Voiceprint) -> None:
+    if voiceprint.name:
+        checked_consent(voiceprint.provenance.consent if voiceprint.provenance else "")
+
+
 def write_voiceprint(path: Path, voiceprint: Voiceprint) -> None:
     """Writes the file, whole or not at all.
 
     Raises:
-        ConfigError: numbers that are no voiceprint.
+        ConfigError: numbers that are no voiceprint, or a person without consent.
         OSError: it cannot be written; what was there before is as it was.
     """
     values = np.ascontiguousarray(voiceprint.values, "<f4").reshape(-1)
@@ -93,12 +185,12 @@ def write_voiceprint(path: Path, voiceprint: Voiceprint) -> None:
         _check_values(values)
     except ValueError as error:
         raise ConfigError(f"a voiceprint of {values.size} numbers: {error}") from error
+    _check_consent(voiceprint)
+    metadata = {"format": FORMAT, "encoder": voiceprint.encoder, "name": voiceprint.name}
+    if voiceprint.provenance is not None:
+        metadata |= asdict(voiceprint.provenance)
     header = {
-        "__metadata__": {
-            "format": FORMAT,
-            "encoder": voiceprint.encoder,
-            "name": voiceprint.name,
-        },
+        "__metadata__": metadata,
         _TENSOR: {"dtype": "F32", "shape": [values.size], "data_offsets": [0, values.nbytes]},
     }
     encoded = json.dumps(header, ensure_ascii=False).encode()

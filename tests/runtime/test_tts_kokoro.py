@@ -20,7 +20,7 @@ from halfsecond.errors import (
 )
 from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.tts.chinese import _aspirated
-from halfsecond.models.tts.kokoro import KokoroVoice, open_kokoro
+from halfsecond.models.tts.kokoro import KokoroVoice, blend_parts, open_kokoro
 from halfsecond.models.tts.levels import TARGET_DB, speech_level_db
 from halfsecond.models.tts.pauses import AUDIBLE
 from halfsecond.models.tts.registry import VOICES, open_voice
@@ -186,6 +186,30 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         open_kokoro(tmp_path, "", threads=1, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("written", "shares"),
+    [
+        ("af_heart", {"af_heart": 1.0}),
+        ("af_heart:0.6+bf_emma:0.4", {"af_heart": 0.6, "bf_emma": 0.4}),
+        (" af_heart : 3 + bf_emma ", {"af_heart": 0.75, "bf_emma": 0.25}),
+    ],
+)
+def test_a_blend_is_read_as_shares_of_one(written: str, shares: dict[str, float]) -> None:
+    assert blend_parts(written) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("written", ["af_heart:x", "af_heart:-1", "a+a", "a+", "a:0", "a:inf"])
+def test_a_blend_that_means_nothing_is_refused(written: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be blended.*af_heart:0\.6\+bf_emma:0\.4"):
+        blend_parts(written)
+
+
+def test_a_blend_of_two_languages_is_refused(tmp_path: Path) -> None:
+    parts = {tmp_path / "af_heart.bin": 0.5, tmp_path / "zf_xiaobei.bin": 0.5}
+    with pytest.raises(ConfigError, match=r"af_heart \(en\), zf_xiaobei \(zh\)"):
+        KokoroVoice(tmp_path / "kokoro.onnx", parts)
+
+
 class _FakeSession:
     """A model with durations: a tone of 0.1 s per symbol."""
 
@@ -222,3 +246,17 @@ def test_phones_come_from_the_durations_where_the_model_has_them(
     assert chunk.phones[1].end_s - chunk.phones[1].start_s == pytest.approx(0.2)
     # three phonemes take the third style
     assert session.style_sums[-1] == 2 * 256
+
+
+def test_a_blend_is_the_mean_of_its_speakers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("af_one", 1.0), ("bf_two", 3.0)):
+        np.full((510, 256), value, "<f4").tofile(tmp_path / f"{name}.bin")
+    session = _FakeSession()
+    monkeypatch.setattr("halfsecond.models.tts.kokoro.open_session", lambda *_, **__: session)
+    parts = {tmp_path / "af_one.bin": 0.25, tmp_path / "bf_two.bin": 0.75}
+    voice = KokoroVoice(tmp_path / "kokoro.onnx", parts)
+    list(voice.speak("see"))
+    assert session.style_sums[-1] == pytest.approx(2.5 * 256)
+    assert voice.name == "kokoro/af_one:0.25+bf_two:0.75"

@@ -1,37 +1,109 @@
+"""The voiceprint's file: what is in it comes back, and nobody's voice is in one without consent."""
+
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
-from halfsecond.voiceprint import FORMAT, Voiceprint, read_voiceprint, write_voiceprint
+from halfsecond.errors import (
+    ConfigError,
+    ModelCorruptError,
+    ModelMissingError,
+    UnsupportedModelError,
+)
+from halfsecond.models.tts.registry import open_voice
+from halfsecond.voiceprint import (
+    FORMAT,
+    Provenance,
+    Voiceprint,
+    checked_consent,
+    read_voiceprint,
+    write_voiceprint,
+)
 
-VALUES = np.random.default_rng(0).standard_normal(512).astype(np.float32)
+VALUES = np.random.default_rng(0).standard_normal(256).astype(np.float32)
+PROVENANCE = Provenance(
+    consent="Ada Lovelace, in writing, 2026-11-29",
+    made="2026-11-29",
+    encoder_sha256="ab" * 32,
+    reference_sha256="cd" * 32,
+    reference_s="12.10",
+    used_s="9.87",
+    signal_to_noise_db="41.5",
+)
+ADA = Voiceprint(VALUES, "resemblyzer", "ada", PROVENANCE)
 
 
-def test_a_voiceprint_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    write_voiceprint(tmp_path / "ann.safetensors", Voiceprint(VALUES, "encoder-1", "Ann Ó"))
-    found = read_voiceprint(tmp_path / "ann.safetensors")
+def test_what_was_written_comes_back(tmp_path: Path) -> None:
+    write_voiceprint(tmp_path / "ada.voiceprint", ADA)
+    found = read_voiceprint(tmp_path / "ada.voiceprint")
     np.testing.assert_array_equal(found.values, VALUES)
-    assert (found.encoder, found.name) == ("encoder-1", "Ann Ó")
+    assert (found.encoder, found.name, found.provenance) == ("resemblyzer", "ada", PROVENANCE)
 
 
-def test_the_file_is_what_the_safetensors_library_reads_and_writes(tmp_path: Path) -> None:
-    write_voiceprint(tmp_path / "ours.safetensors", Voiceprint(VALUES, "encoder-1"))
-    np.testing.assert_array_equal(load_file(tmp_path / "ours.safetensors")["voiceprint"], VALUES)
-    metadata = {"format": FORMAT, "encoder": "encoder-2", "name": "Bob"}
-    save_file({"voiceprint": VALUES}, tmp_path / "theirs.safetensors", metadata)
-    found = read_voiceprint(tmp_path / "theirs.safetensors")
-    np.testing.assert_array_equal(found.values, VALUES)
-    assert (found.encoder, found.name) == ("encoder-2", "Bob")
+def test_other_tools_read_it_as_safetensors(tmp_path: Path) -> None:
+    write_voiceprint(tmp_path / "ada.voiceprint", ADA)
+    tensors = load_file(tmp_path / "ada.voiceprint")
+    np.testing.assert_array_equal(tensors["voiceprint"], VALUES)
 
 
-def test_a_file_that_is_not_there_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissingError, match=r"no voiceprint at .*; `halfsecond export voice`"):
-        read_voiceprint(tmp_path / "nobody.safetensors")
+def test_another_encoder_s_voiceprint_is_refused() -> None:
+    np.testing.assert_array_equal(ADA.for_encoder("resemblyzer"), VALUES)
+    with pytest.raises(UnsupportedModelError, match=r"by .* resemblyzer, and .* those of yourtts"):
+        ADA.for_encoder("yourtts")
+
+
+@pytest.mark.parametrize("consent", ["", "yes", "Ada Lovelace", "2026-11-29", "x 1"])
+def test_a_person_s_voice_needs_a_name_and_a_day(tmp_path: Path, consent: str) -> None:
+    with pytest.raises(ConfigError, match="who agreed"):
+        checked_consent(consent)
+    without = replace(ADA, provenance=replace(PROVENANCE, consent=consent))
+    with pytest.raises(ConfigError, match="who agreed"):
+        write_voiceprint(tmp_path / "v", without)
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_file_whose_consent_was_taken_out_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ada.voiceprint"
+    write_voiceprint(path, ADA)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    del header["__metadata__"]["consent"]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    with pytest.raises(ConfigError, match="who agreed"):
+        read_voiceprint(path)
+
+
+def test_what_is_nobody_s_needs_no_consent(tmp_path: Path) -> None:
+    write_voiceprint(tmp_path / "v", Voiceprint(VALUES, "resemblyzer"))
+    assert read_voiceprint(tmp_path / "v").provenance is None
+
+
+def test_missing_cut_and_empty_ones_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "ada.voiceprint"
+    with pytest.raises(ModelMissingError, match="export voice"):
+        read_voiceprint(path)
+    write_voiceprint(path, ADA)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 61):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ModelCorruptError, match="holds no voiceprint"):
+            read_voiceprint(path)
+    with pytest.raises(ConfigError, match="not finite, or all zero"):
+        write_voiceprint(path, replace(ADA, values=np.zeros(256, np.float32)))
+
+
+@pytest.mark.parametrize("engine", ["hibari", "kokoro"])
+def test_an_engine_with_fixed_speakers_says_that_it_takes_none(engine: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot speak with the voiceprint .*ada\.voiceprint"):
+        open_voice(engine, tmp_path, speaker=str(tmp_path / "ada.voiceprint"))
 
 
 @pytest.mark.parametrize("kept", [0, 5, 40, 200, 2000])

@@ -59,11 +59,12 @@ class GraphBuilder:
         """Adds a node; returns the name of its first output. "" leaves out an input or output."""
         from onnx import helper
 
+        first = next(filter(None, outputs))
         node = helper.make_node(
-            kind, inputs, outputs, name=outputs[0], domain=domain or None, **attributes
+            kind, inputs, outputs, name=first, domain=domain or None, **attributes
         )
         self._nodes.append(node)
-        return outputs[0]
+        return first
 
     def save(self, path: Path) -> None:
         """Writes the model to `path`, and its large tensors to `path` + ".data"."""

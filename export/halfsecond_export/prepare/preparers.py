@@ -12,6 +12,7 @@ from halfsecond_export.prepare.gguf_llm import convert_gguf_files, convert_gguf_
 from halfsecond_export.prepare.onnx_output import add_onnx_output
 from halfsecond_export.prepare.onnx_whisper import convert_ctranslate2_whisper_files
 from halfsecond_export.prepare.request import Preparer, PrepareRequest
+from halfsecond_export.prepare.speaker_encoder import convert_speaker_encoder
 from halfsecond_export.prepare.tflite import convert_tflite
 
 
@@ -64,6 +65,12 @@ def _ctranslate2_whisper_to_onnx(request: PrepareRequest, directory: Path) -> Ma
     )
 
 
+def _resemblyzer_to_onnx(request: PrepareRequest, directory: Path) -> Mapping[str, Any]:
+    request.checked_options("resemblyzer-to-onnx")
+    _, path = request.single_source("resemblyzer-to-onnx", suffix=".pt")
+    return convert_speaker_encoder(path, directory)
+
+
 _GGUF_TO_CTRANSLATE2 = Preparer(
     "gguf-to-ctranslate2", 2, _gguf_to_ctranslate2, ("ctranslate2", "gguf", "jinja2", "tokenizers")
 )
@@ -80,6 +87,7 @@ PREPARERS: Mapping[str, Callable[[PrepareRequest], None]] = {
         _GGUF_TO_ONNX,
         _CTRANSLATE2_WHISPER_TO_ONNX,
         Preparer("add-onnx-output", 1, _add_onnx_output, ("onnx",)),
+        Preparer("resemblyzer-to-onnx", 1, _resemblyzer_to_onnx, ("onnx",)),
     )
 }
 

@@ -56,7 +56,7 @@ def mel_filters(mels: int = 80) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _window() -> NDArray[np.float32]:
+def hann() -> NDArray[np.float32]:
     """The periodic Hann window, (400,) float32."""
     phase = 2.0 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES
     window: NDArray[np.float32] = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
@@ -73,7 +73,7 @@ def log_mel(samples: NDArray[np.float32], *, mels: int = 80) -> NDArray[np.float
     padded = np.pad(samples, (half, half), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
     frames = frames[: len(samples) // HOP_SAMPLES]
-    spectrum: NDArray[np.complex64] = np.asarray(scipy.fft.rfft(frames * _window(), axis=1))
+    spectrum: NDArray[np.complex64] = np.asarray(scipy.fft.rfft(frames * hann(), axis=1))
     power = spectrum.real**2 + spectrum.imag**2
     levels = np.log10(np.maximum(mel_filters(mels) @ power.T, 1e-10))
     levels = np.maximum(levels, levels.max() - 8.0)

@@ -36,7 +36,7 @@ class Aec3:
     """
 
     def __init__(self) -> None:
-        self._rtc = _import_rtc()
+        self._rtc = import_rtc()
         self._module = self._rtc.AudioProcessingModule(echo_cancellation=True)
 
     def process(
@@ -124,7 +124,8 @@ def is_installed() -> bool:
         return False
 
 
-def _import_rtc() -> Any:
+def import_rtc() -> Any:
+    """The package's module with the audio processing; raises ConfigError where it is not there."""
     try:
         rtc = importlib.import_module("livekit.rtc")
     except (ImportError, OSError) as error:

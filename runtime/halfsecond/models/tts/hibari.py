@@ -24,6 +24,7 @@ from halfsecond.models.tts.phones import (
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 from halfsecond.sessions import Device, Session, open_session
+from halfsecond.voiceprint import refuse_voiceprint
 
 FRAME_S = 0.025
 """The unit of the network's durations."""
@@ -143,6 +144,7 @@ def open_hibari(
     directory: Path, speaker: str, *, threads: int, seed: int, device: Device = "auto"
 ) -> HibariVoice:
     """The voice whose model is `hibari.onnx` in `directory` (see `VoiceOpener`)."""
+    refuse_voiceprint(speaker, "hibari", instead="It has one, heart")
     if speaker not in ("", "heart"):
         raise ConfigError(f'hibari has no speaker "{speaker}"; it has one, heart')
     return HibariVoice(directory / "hibari.onnx", threads=threads, seed=seed, device=device)

@@ -1,8 +1,13 @@
-"""Kokoro-82M: 36 speakers of English and Chinese, some thirty times the work of hibari."""
+"""Kokoro-82M: 36 speakers of English and Chinese, some thirty times the work of hibari.
+
+Speakers can be blended ("af_heart:0.6+bf_emma:0.4"): the mean of their vectors is another voice.
+It is nobody's: Kokoro cannot take on a voice that it was not trained with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,7 @@ from halfsecond.models.tts.phones import PAD, alphabet, phones_from_durations, s
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 from halfsecond.sessions import Device, Session, open_session
+from halfsecond.voiceprint import refuse_voiceprint
 
 DEFAULT_SPEAKER = "af_heart"
 
@@ -36,34 +42,43 @@ _REFERENCES = {
 
 
 class KokoroVoice:
-    """One speaker of Kokoro-82M. One thread at a time."""
+    """One speaker of Kokoro-82M, or a blend of several. One thread at a time."""
 
     def __init__(
-        self, model: Path, style: Path, *, threads: int = 1, device: Device = "auto"
+        self,
+        model: Path,
+        style: Path | Mapping[Path, float],
+        *,
+        threads: int = 1,
+        device: Device = "auto",
     ) -> None:
         """Loads the voice and speaks once, so that the first turn is as fast as the next.
 
         Args:
             model: Kokoro's ONNX model; phones are given if it has the output "durations".
             style: the speaker's vectors, float32 (510, 1, 256), one per number of phonemes. The
-                name of the file is the speaker's, and its first letter tells the language.
+                name of the file is the speaker's, and its first letter tells the language. Several
+                are blended, each as much as its number says.
             device: the model is quantised for the CPU, where "auto" leaves it.
 
         Raises:
-            ConfigError: the speaker's language has no phonemizer here.
+            ConfigError: the speaker's language has no phonemizer here, or those of a blend speak
+                several.
             ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
             UnsupportedModelError: Chinese needs a package that is not installed.
         """
-        self.name = f"kokoro/{style.stem}"
-        self.language = speaker_language(style.stem)
-        self._styles = _read_styles(style)
+        parts = {style: 1.0} if isinstance(style, Path) else dict(style)
+        self.language = _common_language([part.stem for part in parts])
+        self.name = f"kokoro/{_blend_name({part.stem: share for part, share in parts.items()})}"
+        self._styles = _blended_styles(parts)
+        is_british = all(part.stem.startswith("b") for part in parts)
         self._session: Session = open_session(
             model, threads=threads, device="cpu" if device == "auto" else device, priority="high"
         )
         names = [output.name for output in self._session.outputs]
         self._has_durations = "durations" in names
         self._outputs = [names[0], "durations"] if self._has_durations else names[:1]
-        self._phonemize = _open_phonemizer(self.language, is_british=style.stem.startswith("b"))
+        self._phonemize = _open_phonemizer(self.language, is_british=is_british)
         self._gain = 1.0
         reference, _ = self._synthesize(self._phonemize(_REFERENCES[self.language]), speed=1.0)
         self._gain = gain_for(reference)
@@ -115,7 +130,41 @@ def open_kokoro(
 
     Kokoro draws its noise inside the network, so the seed changes nothing (see `VoiceOpener`).
     """
-    name = speaker or DEFAULT_SPEAKER
+    refuse_voiceprint(speaker, "Kokoro", instead='Its speakers can be blended ("a:0.6+b:0.4")')
+    parts = {
+        _style_file(directory, name): share
+        for name, share in blend_parts(speaker or DEFAULT_SPEAKER).items()
+    }
+    model = directory / "kokoro-v1.0.int8.onnx"
+    return KokoroVoice(model, parts, threads=threads, device=device)
+
+
+def blend_parts(speaker: str) -> dict[str, float]:
+    """Names and shares of "af_heart:0.6+bf_emma:0.4"; the shares add up to 1.
+
+    Without numbers all have the same share; a single name is a blend of one.
+
+    Raises:
+        ConfigError: a share that is no number above 0, or a name that comes twice.
+    """
+    shares: dict[str, float] = {}
+    for part in speaker.split("+"):
+        name, _, number = (text.strip() for text in part.partition(":"))
+        try:
+            share = float(number) if number else 1.0
+        except ValueError:
+            share = math.nan
+        if not name or name in shares or not 0.0 < share < math.inf:
+            raise ConfigError(
+                f'the voice "{speaker}" cannot be blended at "{part}"; expected speakers of Kokoro '
+                'and how much of each, such as "af_heart:0.6+bf_emma:0.4"'
+            )
+        shares[name] = share
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()}
+
+
+def _style_file(directory: Path, name: str) -> Path:
     style = directory / "voices" / f"{name}.bin"
     if not style.is_file():
         known = [path.stem for path in sorted((directory / "voices").glob("*.bin"))]
@@ -123,8 +172,7 @@ def open_kokoro(
         if not speakers:
             raise ModelMissingError(f"no speaker in {style.parent}; run `halfsecond models fetch`")
         raise ConfigError(f'Kokoro has no speaker "{name}" here; the speakers are {speakers}')
-    model = directory / "kokoro-v1.0.int8.onnx"
-    return KokoroVoice(model, style, threads=threads, device=device)
+    return style
 
 
 def speaker_language(speaker: str) -> str:
@@ -150,6 +198,27 @@ def _open_phonemizer(language: str, *, is_british: bool) -> Callable[[str], str]
     from halfsecond.models.tts.english import EnglishPhonemizer
 
     return EnglishPhonemizer(is_british=is_british)
+
+
+def _common_language(speakers: list[str]) -> str:
+    languages = {speaker: speaker_language(speaker) for speaker in speakers}
+    if len(set(languages.values())) > 1:
+        spoken = ", ".join(f"{speaker} ({language})" for speaker, language in languages.items())
+        raise ConfigError(f"a blend speaks one language, and these speak several: {spoken}")
+    return languages[speakers[0]]
+
+
+def _blend_name(shares: Mapping[str, float]) -> str:
+    if len(shares) == 1:
+        return next(iter(shares))
+    return "+".join(f"{name}:{share:.2g}" for name, share in shares.items())
+
+
+def _blended_styles(parts: Mapping[Path, float]) -> NDArray[np.float32]:
+    styles = {path: _read_styles(path) for path in parts}
+    rows = min(map(len, styles.values()))
+    blended = sum(share * styles[path][:rows] for path, share in parts.items())
+    return np.asarray(blended, np.float32)
 
 
 def _read_styles(path: Path) -> NDArray[np.float32]:

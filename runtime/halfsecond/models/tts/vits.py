@@ -168,8 +168,9 @@ def _check_voiceprint(config: VitsConfig, voiceprint: Voiceprint | None) -> None
         raise ConfigError(f"{config.name} takes no voiceprint; leave tts.voiceprint out")
     elif voiceprint.values.size != wanted:
         raise ConfigError(
-            f"the voiceprint has {voiceprint.values.size} numbers, {config.name} wants {wanted}; "
-            "make it with the speaker encoder that the voice was trained with"
+            f"the voiceprint has {voiceprint.values.size} numbers of the speaker encoder "
+            f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder that "
+            "the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
         )
 
 

@@ -1,0 +1,1 @@
+"""Reference recordings to voiceprints; needs no torch."""
