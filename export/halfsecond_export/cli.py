@@ -6,6 +6,7 @@ import typer
 
 from halfsecond_export.commands.llm import llm
 from halfsecond_export.commands.tts import tts
+from halfsecond_export.commands.phrases import phrases
 from halfsecond_export.commands.voice import voice
 from halfsecond_export.commands.wav2lip import wav2lip
 from halfsecond_export.commands.wav2lip_train import wav2lip_train
@@ -15,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Turn source weights into artifacts
 app.command("whisper")(whisper)
 app.command("llm")(llm)
 app.command("tts")(tts)
+app.command("phrases")(phrases)
 app.command("voice")(voice)
 app.command("wav2lip")(wav2lip)
 app.command("wav2lip-train")(wav2lip_train)

@@ -108,7 +108,7 @@ def test_names_and_profiles_expand_to_each_model_once() -> None:
         "silero-vad",
         "smart-turn",
     ]
-    assert len(SHIPPED.expand(["cpu-en", "all-tests"])) == 10
+    assert len(SHIPPED.expand(["cpu-en", "all-tests"])) == 11
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:

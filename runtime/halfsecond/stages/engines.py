@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,11 @@ from halfsecond.stages.endpoint import EndpointReply, EndpointRequest, EndpointS
 from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage, Picture
 from halfsecond.stages.llm import LlmReply, LlmRequest, LlmStage
 from halfsecond.stages.local import LocalStage
+from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.remote import RemoteStage
+from halfsecond.stages.rendered import PhraseShelf
 from halfsecond.stages.stage import Health, Stage, StageHandle
-from halfsecond.stages.tts import TtsRequest, TtsStage
+from halfsecond.stages.tts import Spoken, TtsRequest, TtsStage
 from halfsecond.stages.vad import VadReply, VadRequest, VadStage
 from halfsecond.store import Store
 
@@ -165,7 +167,16 @@ def _build_tts(config: Config, store: Store) -> Stage[Any, Any]:
         open_voice,
         label=f"{tts.model} {tts.voice}".strip(),
         remembered_s=config.phrases.remembered_s,
+        rendered=_rendered_phrases(config, store) if config.phrases.is_used else None,
     )
+
+
+def _rendered_phrases(
+    config: Config, store: Store
+) -> Callable[[], Mapping[tuple[str, float], Spoken]]:
+    shelf = PhraseShelf.of(config.tts, store)
+    wanted, speed = Phrases(config.phrases).clauses, config.tts.speed
+    return lambda: {(text, speed): spoken for text, spoken in shelf.read(wanted()).items()}
 
 
 def _build_lipsync(config: Config, store: Store, easing: Easing | None) -> Stage[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -37,10 +37,17 @@ class TtsStage:
     reply_type: ClassVar[Any] = SpeechChunk
 
     def __init__(
-        self, open_voice: Callable[[], Voice], *, label: str, remembered_s: float = REMEMBERED_S
+        self,
+        open_voice: Callable[[], Voice],
+        *,
+        label: str,
+        remembered_s: float = REMEMBERED_S,
+        rendered: Callable[[], Mapping[tuple[str, float], Spoken]] | None = None,
     ) -> None:
-        """remembered_s: 0 makes every clause anew."""
+        """remembered_s: 0 makes every clause anew. rendered: gives clauses, with their speed, that
+        were spoken before this process was started."""
         self._open_voice = open_voice
+        self._rendered = rendered
         self._label = label
         self._remembered_s = remembered_s
         self._kept: dict[tuple[str, float], Spoken] = {}
@@ -49,6 +56,8 @@ class TtsStage:
 
     def open(self) -> None:
         self._voice = self._open_voice()
+        if self._rendered is not None:
+            self._kept.update(self._rendered())
 
     def run(self, request: TtsRequest, cancel: Cancel) -> Iterator[SpeechChunk]:
         key = (request.text.strip(), request.speed)
