@@ -78,7 +78,7 @@ class Voiceprint:
             raise UnsupportedModelError(
                 f'the voiceprint "{self.name}" was made by the speaker encoder {self.encoder}, and '
                 f"this voice understands those of {encoder}: numbers of one mean nothing to the "
-                f"other. Make it again with `halfsecond export voice --encoder {encoder}`"
+                "other. Make it again with `halfsecond export voice` and that encoder (--encoder)"
             )
         return self.values
 

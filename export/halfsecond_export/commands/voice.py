@@ -31,6 +31,13 @@ def voice(
     out: Annotated[
         Path | None, typer.Option(help="File; by default below artifacts/voices.")
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Coqui's model_se.pth, for YourTTS; Resemblyzer's without it."),
+    ] = None,
+    encoder_config: Annotated[
+        Path | None, typer.Option(help="Its config; by default config_se.json beside it.")
+    ] = None,
     denoiser: Annotated[
         str, typer.Option(help="auto, rnnoise (extra voice), webrtc (extra aec), none.")
     ] = "auto",
@@ -52,6 +59,9 @@ def voice(
         encoder=store.path("speaker-encoder"),
         denoiser=open_denoiser(denoiser),
         today=date.today(),  # noqa: DTZ011  (the day where the user is)
+        coqui=None
+        if encoder is None
+        else (encoder, encoder_config or encoder.with_name("config_se.json")),
     )
     with progress_bar(Console(stderr=True)) as progress, written_to(target):
         voiceprint = make_voiceprint(request, progress=progress)
