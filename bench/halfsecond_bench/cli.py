@@ -16,6 +16,7 @@ from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
 from halfsecond_bench.commands.threads import threads
 from halfsecond_bench.commands.turns import turns
+from halfsecond_bench.commands.voices import voices
 
 app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, and why.")
 app.command()(compare)
@@ -25,6 +26,7 @@ app.command()(load)
 app.command()(soak)
 app.command()(turns)
 app.command()(overhead)
+app.command()(voices)
 app.command()(threads)
 app.command()(echo)
 app.command()(gpu)
