@@ -11,8 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from halfsecond.audio import resample
 from halfsecond.config import Config, PhrasesConfig, PresetQuestion, TtsConfig
 from halfsecond.errors import ConfigError
+from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
 from halfsecond.stages import engines, openers
 from halfsecond.stages.phrases import Phrases
@@ -204,6 +206,25 @@ def test_without_phrases_in_the_config_nothing_is_taken_from_the_file(
     stage = opened_stage(Config(), store)
     list(stage.run(TtsRequest("At five."), Cancel()))
     assert voices[-1].spoken == ["At five."]
+
+
+@pytest.mark.models
+def test_what_a_real_voice_rendered_is_what_is_heard_from_the_file(
+    tmp_path: Path, model_dir: ModelDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").symlink_to(model_dir("hibari").parent)
+    monkeypatch.setenv("HALFSECOND_HOME", str(tmp_path))
+    (tmp_path / "kiosk.toml").write_text(TOML)
+    result = CliRunner().invoke(app, ["phrases", "--config", str(tmp_path / "kiosk.toml")])
+    assert result.exit_code == 0, result.exception
+    found = PhraseShelf.of(config().tts, Store.default()).read(Phrases(PHRASES).clauses())
+    chunks = found["What would you like to know?"]
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    whisper = Whisper(model_dir("whisper-tiny.en-onnx"))
+    heard = whisper.transcribe(resample(samples, from_hz=SPEECH_RATE_HZ, to_hz=16_000))
+    whisper.close()
+    assert "what would you like to know" in heard.text.lower()
+    assert [phone.symbol for phone in chunks[0].phones][:3] == ["w", "ʌ", "t"]
 
 
 def test_a_config_without_phrases_has_nothing_to_render(tmp_path: Path) -> None:

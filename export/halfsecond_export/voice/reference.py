@@ -35,8 +35,8 @@ MOST_TONAL = 0.6
 TONAL_BELOW_DB = 35.0
 """Speech that is louder than what is between its words by this much has only a faint hum in it."""
 LEAST_ALIKE = 0.75
-"""Cosine of the two groups of windows that differ most: at least 0.82 in clips of one person, 0.61
-where two read one after the other."""
+"""Cosine of the two groups of windows that differ most: 0.82 or more in clips of one person (n 10);
+of 66 pairs of speakers one after the other, 64 lie below, at 0.61 in the median."""
 
 _WINDOWS_PER_S = 2.5
 _LEAST_PART_S = 1.0
