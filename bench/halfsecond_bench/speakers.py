@@ -40,8 +40,20 @@ class SpeakerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The other speaker who sounds most alike, and the cosine of both voices."""
 
 
-def compare_speakers(voices: Voiceprints) -> SpeakerFigures:
-    """Every pair of utterances, and every utterance against every speaker."""
+def compare_speakers(
+    voices: Voiceprints, *, one_person: Mapping[str, str] | None = None
+) -> SpeakerFigures:
+    """Every pair of utterances, and every utterance against every speaker.
+
+    one_person: names of voices that are another one's, and whose; they count as one speaker.
+    """
+    people: dict[str, list[NDArray[np.float32]]] = {}
+    for name, spoken in voices.items():
+        people.setdefault((one_person or {}).get(name, name), []).extend(spoken)
+    return _compare(people, _nearest(voices))
+
+
+def _compare(voices: Voiceprints, nearest: dict[str, tuple[str, float]]) -> SpeakerFigures:
     utterances = [(name, voice) for name, spoken in voices.items() for voice in spoken]
     same: list[float] = []
     different: list[float] = []
@@ -57,7 +69,7 @@ def compare_speakers(voices: Voiceprints) -> SpeakerFigures:
         different_mean=round(different_mean, 3),
         apart=round(same_mean - different_mean, 3),
         confusions=_confusions(voices),
-        nearest=_nearest(voices),
+        nearest=nearest,
     )
 
 

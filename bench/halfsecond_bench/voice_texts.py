@@ -91,7 +91,7 @@ MIXED = (
     ("您可以用iPhone扫码。", r"iphone|i ?phone"),
     ("欢迎来到Space Museum。", r"space museum"),
     ("Apollo的展厅在一楼。", r"apollo"),
-    ("Hello，很高兴见到您。", r"hello"),
+    ("Hello，很高兴见到您。", r"hello|哈[喽囉啰罗]"),
     ("请说OK。", r"ok"),
 )
 """Chinese with English in it, and the English that must be heard."""

@@ -48,6 +48,16 @@ def test_speakers_that_are_apart_are_not_confused() -> None:
     assert figures.nearest["ada"][0] == "bob"
 
 
+def test_two_voices_of_one_person_are_not_confused_with_each_other() -> None:
+    ada, bob = around(0, 8, spread=0.1), around(1, 5, spread=0.05)
+    apart = {"ada": ada[:4], "ada at night": ada[4:], "bob": bob}
+    assert compare_speakers(apart).confusions
+    figures = compare_speakers(apart, one_person={"ada at night": "ada"})
+    assert figures.confusions == []
+    assert figures.speakers == 2
+    assert figures.nearest["ada"][0] == "ada at night"
+
+
 def test_an_utterance_of_another_speaker_is_found() -> None:
     ada, bob = around(0, 5, spread=0.05), around(1, 5, spread=0.05)
     figures = compare_speakers({"ada": [*ada[:4], bob[0]], "bob": bob})

@@ -19,7 +19,7 @@ from halfsecond.errors import (
     UnsupportedModelError,
 )
 from halfsecond.models.asr.whisper import Whisper
-from halfsecond.models.tts.chinese import _aspirated
+from halfsecond.models.tts.chinese import _aspirated, _sinicized
 from halfsecond.models.tts.kokoro import KokoroVoice, blend_parts, open_kokoro
 from halfsecond.models.tts.levels import TARGET_DB, speech_level_db
 from halfsecond.models.tts.pauses import AUDIBLE
@@ -111,6 +111,11 @@ def test_chinese_numbers_and_english_words_are_heard(chinese: Voice, whisper: Wh
     assert re.search("1,?250|一千[二两]百五十", text), text
     assert re.search("(20|二十)(度|摄氏度|℃|°C)", text), text
     assert "New York" in heard(whisper, spoken(chinese, "我叫Tom，来自New York。"), "zh")
+
+
+def test_english_in_chinese_has_the_diphthongs_of_chinese() -> None:
+    assert _sinicized("wˈIfI ˌOkˈA") == "wˈaifai ˌoukʰˈei"
+    assert _sinicized("nˈW bˈY") == "nˈau bˈoi"
 
 
 def test_english_in_chinese_keeps_the_breath_that_tells_p_from_b() -> None:

@@ -17,6 +17,8 @@ from halfsecond.models.tts.normalize import chinese_text
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]+(?:[ '’&./-]+[A-Za-zÀ-ÿ]+)*")
 _STRONG_STOP = re.compile(r"(?:(?<![^ ˈˌ])|(?<![s ˈˌ])(?=.[ɹljw]?[ˈˌ]))([ptk])")
 """A voiceless stop that begins a word or a stressed syllable, but not after s."""
+_DIPHTHONGS = str.maketrans({"I": "ai", "A": "ei", "O": "ou", "W": "au", "Y": "oi"})
+"""Kokoro has one symbol for each diphthong of English, and two for each of Chinese."""
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -39,7 +41,7 @@ class ChinesePhonemizer:
         at = 0
         text = chinese_text(text)
         for match in _LATIN.finditer(text):
-            parts += [self._han(text[at : match.start()]), _aspirated(self._english(match.group()))]
+            parts += [self._han(text[at : match.start()]), _sinicized(self._english(match.group()))]
             at = match.end()
         parts.append(self._han(text[at:]))
         return re.sub(r" +(?=[,.;:!?])", "", " ".join(part for part in parts if part))
@@ -59,6 +61,11 @@ class ChinesePhonemizer:
         except ValueError:
             return False
         return True
+
+
+def _sinicized(phonemes: str) -> str:
+    """English phonemes as a speaker of Chinese knows them, who never met English's diphthongs."""
+    return _aspirated(phonemes).translate(_DIPHTHONGS)
 
 
 def _aspirated(phonemes: str) -> str:

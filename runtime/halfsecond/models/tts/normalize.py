@@ -159,7 +159,7 @@ def chinese_text(text: str) -> str:
     text = _HAN_TIME.sub(_han_time, text)
     text = re.sub(r"(?<=\d)\s?°\s?C", "度", text).replace("℃", "度").replace("℉", "华氏度")
     text = _HAN_UNIT.sub(lambda match: _HAN_UNITS[match.group(1)], text)
-    text = _HAN_PHONE.sub(lambda m: "".join(_DIGITS_HAN.get(c, "，") for c in m.group()), text)
+    text = _HAN_PHONE.sub(_han_digits, text)
     text = _PERCENT_RANGE.sub(r"\1%到\2%", text)
     text = _HAN_RANGE.sub("到", text)
     text = _HAN_PAIR.sub("两", text)
@@ -168,6 +168,18 @@ def chinese_text(text: str) -> str:
 
 def _trim_zeros(number: str) -> str:
     return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _han_digits(match: re.Match[str]) -> str:
+    """ "13812345678" → "一三八，一二三四，五六七八": a breath between groups, as they are said."""
+    groups = [group for part in match.group().split("-") for group in _digit_groups(part)]
+    return "，".join("".join(_DIGITS_HAN[digit] for digit in group) for group in groups)
+
+
+def _digit_groups(digits: str) -> list[str]:
+    """Groups of four from the end; what is before them has one to four digits."""
+    first = (len(digits) - 1) % 4 + 1
+    return [digits[:first], *(digits[at : at + 4] for at in range(first, len(digits), 4))]
 
 
 def _han_time(match: re.Match[str]) -> str:
