@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from halfsecond_export.commands.llm import llm
-from halfsecond_export.commands.tts import tts
 from halfsecond_export.commands.phrases import phrases
+from halfsecond_export.commands.tts import tts
 from halfsecond_export.commands.voice import voice
 from halfsecond_export.commands.wav2lip import wav2lip
 from halfsecond_export.commands.wav2lip_train import wav2lip_train

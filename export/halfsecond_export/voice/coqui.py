@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from halfsecond.models.sessions import Session, open_session
 from numpy.typing import NDArray
 
 from halfsecond import audio
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
-from halfsecond.models.sessions import Session, open_session
 from halfsecond_export.voice.coqui_network import bands_of, read_weights, write_network
 
 NAME = "coqui-resnet"
