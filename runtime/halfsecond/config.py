@@ -251,11 +251,14 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """Of an exported voice that speaks several, such as "pt-br"; empty takes its first."""
     voiceprint: str = ""
     """File with the voiceprint of whom an exported YourTTS speaks as."""
+    engine: str = ""
+    """Directory of an engine that `halfsecond engines build` made of an exported voice's
+    `back.onnx`; empty runs that file itself."""
     speed: float = 1.0
     """1 is the voice's own pace."""
     device: Device = "auto"
     """`hibari` and `kokoro` are quantised for the CPU: `auto` leaves them there, and `cuda` runs
-    what a GPU can of them."""
+    what a GPU can of them. Of an exported voice it is where the back runs, as for `asr`."""
     threads: int = 1
     """Of one call; hibari needs no more than one."""
 
@@ -435,7 +438,11 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     llm = config.llm
     if llm.kind == "local" and is_directory_name(llm.model):
         llm = replace(llm, model=absolute(llm.model))
-    tts = replace(config.tts, voiceprint=absolute(config.tts.voiceprint))
+    tts = replace(
+        config.tts,
+        voiceprint=absolute(config.tts.voiceprint),
+        engine=absolute(config.tts.engine),
+    )
     if is_directory_name(tts.model):
         tts = replace(tts, model=absolute(tts.model))
     return replace(

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfsecond.artifact import MANIFEST_NAME, read_artifact
-from halfsecond.config import Config
+from halfsecond.artifact import MANIFEST_NAME, is_directory_name, read_artifact
+from halfsecond.config import Config, TtsConfig
 from halfsecond.engine import usable_engine
 from halfsecond.engine_library import LIBRARIES
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.asr.pair import PARTS, is_in_parts
 from halfsecond.models.ctranslate2_device import ctranslate2_device
+from halfsecond.models.tts.vits_config import BACK_NAME, FRONT_NAME
 from halfsecond.sessions.onnx_runtime import CPU
 from halfsecond.sessions.placement import placement
 from halfsecond.sessions.session import Device
@@ -55,9 +56,10 @@ def _places(config: Config, store: Store) -> Iterator[_Place]:
     wanted.append(("asr", config.asr.model, config.asr.device))
     if config.llm.kind == "local":
         wanted.append(("llm", config.llm.model, config.llm.device))
-    # The voices of the catalog are quantised for the CPU, where "auto" leaves them.
-    voice: Device = "cuda" if config.tts.device == "cuda" else "cpu"
-    wanted.append(("tts", config.tts.model, voice))
+    if not is_directory_name(config.tts.model):
+        # The voices of the catalog are quantised for the CPU, where "auto" leaves them.
+        voice: Device = "cuda" if config.tts.device == "cuda" else "cpu"
+        wanted.append(("tts", config.tts.model, voice))
     wanted.append(("lipsync", config.face.model, "cpu"))
     for stage, model, device in wanted:
         if getattr(config.stages, stage) != "local":
@@ -66,8 +68,16 @@ def _places(config: Config, store: Store) -> Iterator[_Place]:
             yield _Place(stage, model_directory(stage, model, store), device)
         except HalfsecondError:
             continue  # said by the finding about models
+    if is_directory_name(config.tts.model) and config.stages.tts == "local":
+        yield from _exported_voice(config.tts)
     if config.face.driver == "wav2lip" and config.stages.lipsync == "local":
         yield _Place("lipsync", Path(config.face.wav2lip), config.face.device)
+
+
+def _exported_voice(tts: TtsConfig) -> Iterator[_Place]:
+    directory = Path(tts.model)
+    yield _Place("tts", directory / FRONT_NAME, "cpu")
+    yield _Place("tts", Path(tts.engine) if tts.engine else directory / BACK_NAME, tts.device)
 
 
 def _networks(place: _Place) -> Iterator[Running]:

@@ -12,7 +12,12 @@ import soxr
 from numpy.typing import NDArray
 
 from fakes.voices import exported_voice
-from halfsecond.artifact import MANIFEST_NAME, artifact_of_kind
+from halfsecond.artifact import (
+    MANIFEST_NAME,
+    artifact_of_kind,
+    read_artifact,
+    write_artifact,
+)
 from halfsecond.config import Config, TtsConfig
 from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
 from halfsecond.models.tts import windows as windows_module
@@ -22,6 +27,7 @@ from halfsecond.models.tts.vits_config import CONFIG_NAME, VitsConfig, encode_co
 from halfsecond.models.tts.vits_network import Frames
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk
 from halfsecond.models.tts.windows import Window
+from halfsecond.placements import running_networks
 from halfsecond.stages import openers
 from halfsecond.stages.engines import model_directory, open_store
 from halfsecond.voiceprint import Voiceprint
@@ -187,6 +193,23 @@ def test_a_front_of_another_voice_is_refused(small: Path, trio: Path, tmp_path: 
     (mixed / "back.onnx").write_bytes((trio / "back.onnx").read_bytes())
     with pytest.raises(ModelCorruptError, match="do not belong together"):
         VitsVoice(mixed)
+
+
+def test_an_engine_of_another_back_is_refused_with_the_command(small: Path, tmp_path: Path) -> None:
+    manifest = read_artifact(small)
+    other = msgspec.structs.replace(
+        manifest, runtime="tensorrt_rtx", sources={"back.onnx": "0" * 64}, files={}
+    )
+    write_artifact(tmp_path, other)
+    with pytest.raises(ConfigError, match=r"was not built from .*; build it with `halfsecond engi"):
+        VitsVoice(small, engine=tmp_path)
+
+
+def test_the_doctor_opens_the_front_on_the_cpu_and_the_back_where_it_is_wanted(small: Path) -> None:
+    config = Config(tts=TtsConfig(model=str(small), device="cpu"))
+    found = [each for each in running_networks(config, open_store(config)) if each.stage == "tts"]
+    assert [each.network for each in found] == ["front.onnx", "back.onnx"]
+    assert all("CPU" in each.runs_on and not each.is_fallen for each in found)
 
 
 def test_the_voice_resamples_to_the_rate_of_speech(small: Path) -> None:

@@ -34,6 +34,7 @@ from halfsecond.models.tts.vits_config import (
 )
 from halfsecond.models.tts.vits_network import VitsNetwork
 from halfsecond.models.tts.vits_symbols import open_phonemizer
+from halfsecond.sessions import open_session
 from halfsecond_export.engines.fp16_on_cpu import emulate_fp16
 from halfsecond_export.engines.network import network_inputs, save_network
 from halfsecond_export.engines.passes.fp16 import to_fp16
@@ -56,8 +57,8 @@ from halfsecond_export.tts.receptive_field import receptive_field
 from halfsecond_export.tts.voice_source import VoiceSource
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
-# Frames of 256 samples at 22,050 Hz: 0.2 s, a window of 1 s with its context, and 23 s.
-_FRAMES = (16, 128, 2000)
+# Frames of 256 samples at 22,050 Hz: one, a window of 1 s with its context, and 23 s.
+_FRAMES = (1, 128, 2000)
 _LIBRARIES = ("onnx", "onnxruntime", "numpy")
 
 Progress = Callable[[float, str], None]
@@ -214,7 +215,8 @@ class _Exporter:
         import onnx
 
         inputs = network_inputs(onnx.load(str(directory / BACK_NAME)))
-        declared = open_session(directory / BACK_NAME).get_outputs()[0]
+        with open_session(directory / BACK_NAME) as session:
+            outputs = session.outputs
         source = self.request.source
         files = [path for path in directory.iterdir() if path.is_file()]
         return Artifact(
@@ -226,7 +228,7 @@ class _Exporter:
             libraries={name: version(name) for name in _LIBRARIES},
             rebuild=f"{self.request.rebuild} --precision {precision}",
             inputs=inputs,
-            outputs=(Tensor(name=declared.name, dtype="float32", shape=tuple(declared.shape)),),
+            outputs=outputs,
             profiles={t.name: _profile(t) for t in inputs if t.name == "latent"},
             checks=checks,
             details=self._details(),

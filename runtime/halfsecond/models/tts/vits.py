@@ -29,6 +29,7 @@ from halfsecond.models.tts.vits_symbols import (
 )
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 from halfsecond.models.tts.windows import windows
+from halfsecond.sessions import Device
 from halfsecond.voiceprint import Voiceprint
 
 _REFERENCE = "Hello there, and welcome to the museum. How may I help you today?"
@@ -47,6 +48,8 @@ class VitsVoice:
         voiceprint: Voiceprint | None = None,
         threads: int = 1,
         seed: int = 0,
+        device: Device = "cpu",
+        engine: Path | None = None,
     ) -> None:
         """Loads the voice and speaks once, so that the first turn is as fast as the next.
 
@@ -55,10 +58,12 @@ class VitsVoice:
             language: one of its languages; empty takes the first.
             voiceprint: of whom it speaks as, for a voice that wants one.
             seed: of the noise; the same clause gives the same samples.
+            device: of the back; the front stays on the CPU.
+            engine: directory of an engine of the back.
 
         Raises:
-            ConfigError: no such speaker or language, or a voiceprint that is missing, not wanted,
-                or of another size.
+            ConfigError: no such speaker or language, a voiceprint that is missing, not wanted, or
+                of another size, or an engine of another voice.
             ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
             UnsupportedModelError: it wants phonemes of a language that nothing here reads.
         """
@@ -71,7 +76,9 @@ class VitsVoice:
         self.voiceprint = voiceprint
         self._phonemize = open_phonemizer(config, chosen)
         self._table = SymbolTable(config)
-        self._network = VitsNetwork(directory, config, threads=threads)
+        self._network = VitsNetwork(
+            directory, config, threads=threads, device=device, engine=engine
+        )
         self._seed = seed
         self._gain = 1.0
         self._gain = gain_for(self._reference())
@@ -100,7 +107,7 @@ class VitsVoice:
 
     def close(self) -> None:
         """Lets the engines go; the voice cannot speak afterwards."""
-        del self._network
+        self._network.close()
 
     def _streamed(
         self, symbols: str, text: str, *, speed: float, pause_s: float
@@ -172,23 +179,3 @@ def _check_voiceprint(config: VitsConfig, voiceprint: Voiceprint | None) -> None
             f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder that "
             "the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
         )
-
-
-def open_vits(
-    directory: Path,
-    speaker: str,
-    *,
-    threads: int,
-    seed: int,
-    language: str = "",
-    voiceprint: Voiceprint | None = None,
-) -> VitsVoice:
-    """The voice that `halfsecond export tts` left in `directory` (see `VoiceOpener`)."""
-    return VitsVoice(
-        directory,
-        speaker=speaker,
-        language=language,
-        voiceprint=voiceprint,
-        threads=threads,
-        seed=seed,
-    )

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.errors import ModelCorruptError
-from halfsecond.models.sessions import Session, open_session
+from halfsecond.artifact import MANIFEST_NAME, read_artifact
+from halfsecond.errors import ConfigError, ModelCorruptError
 from halfsecond.models.tts.vits_config import BACK_NAME, FRONT_NAME, VitsConfig
 from halfsecond.models.tts.windows import Window
+from halfsecond.sessions import Device, Session, open_session
 
 Samples = NDArray[np.float32]
 
@@ -34,17 +35,31 @@ class Frames:
 
 
 class VitsNetwork:
-    """Both halves on ONNX Runtime's CPU kernels. One thread at a time."""
+    """The front on the CPU, the back where it runs best. One thread at a time."""
 
-    def __init__(self, directory: Path, config: VitsConfig, *, threads: int = 1) -> None:
-        """Raises ModelMissingError or ModelCorruptError."""
+    def __init__(
+        self,
+        directory: Path,
+        config: VitsConfig,
+        *,
+        threads: int = 1,
+        device: Device = "cpu",
+        engine: Path | None = None,
+    ) -> None:
+        """engine: directory of an engine that was built from this back, which then runs it.
+
+        Raises ConfigError for an engine of another back, and what `open_session` raises.
+        """
         self._config = config
         self._front: Session = open_session(directory / FRONT_NAME, threads=threads)
-        self._back: Session = open_session(directory / BACK_NAME, threads=threads)
-        self._wanted = {each.name for each in self._front.get_inputs()}
-        self._given = [each.name for each in self._front.get_outputs()]
-        self._takes_speaker = "speaker" in {each.name for each in self._back.get_inputs()}
-        if self._takes_speaker != ("speaker" in self._given):
+        if engine is not None:
+            _check_engine(engine, directory)
+        self._back: Session = open_session(
+            engine or directory / BACK_NAME, threads=threads, device=device, priority="high"
+        )
+        self._wanted = {each.name for each in self._front.inputs}
+        given = {each.name for each in self._front.outputs}
+        if ("speaker" in given) != ("speaker" in {each.name for each in self._back.inputs}):
             raise ModelCorruptError(
                 f"{FRONT_NAME} and {BACK_NAME} in {directory} do not belong together; export the "
                 "voice anew"
@@ -78,17 +93,37 @@ class VitsNetwork:
         if voiceprint is not None:
             feeds["voiceprint"] = voiceprint[None].astype(np.float32)
         feeds = {name: value for name, value in feeds.items() if name in self._wanted}
-        results = dict(zip(self._given, self._front.run(None, feeds), strict=True))
+        results = self._front.run(feeds)
         mean, spread = results["mean"], results["spread"]
         latent = mean + rng.standard_normal(mean.shape, np.float32) * spread
-        return Frames(latent, results["durations"].reshape(-1), results.get("speaker"))
+        speaker_vector = results["speaker"].copy() if "speaker" in results else None
+        return Frames(latent, results["durations"].reshape(-1).copy(), speaker_vector)
 
     def sound(self, frames: Frames, window: Window | None = None) -> Samples:
         """The samples of a window, or of the whole utterance, at the voice's own rate."""
         window = window or Window(0, 0, frames.count, frames.count)
-        feeds: dict[str, Any] = {"latent": frames.latent[:, :, window.start : window.end]}
+        part = frames.latent[:, :, window.start : window.end]
+        feeds: dict[str, Any] = {"latent": np.ascontiguousarray(part)}
         if frames.speaker is not None:
             feeds["speaker"] = frames.speaker
-        samples: Samples = self._back.run(None, feeds)[0].reshape(-1)
+        samples = self._back.run(feeds)["audio"].reshape(-1)
         hop = self._config.hop_samples
-        return samples[(window.first - window.start) * hop : (window.last - window.start) * hop]
+        wanted = slice((window.first - window.start) * hop, (window.last - window.start) * hop)
+        return np.array(samples[wanted], np.float32)
+
+    def close(self) -> None:
+        """Frees both; nothing can be spoken afterwards."""
+        self._front.close()
+        self._back.close()
+
+
+def _check_engine(engine: Path, directory: Path) -> None:
+    """Raises ConfigError for an engine that was built from another back than the one here."""
+    if not (directory / MANIFEST_NAME).is_file():
+        return
+    built_from = read_artifact(engine).sources.get(BACK_NAME)
+    if built_from != read_artifact(directory).files[BACK_NAME].sha256:
+        raise ConfigError(
+            f"the engine in {engine} was not built from {directory / BACK_NAME}; build it with "
+            f"`halfsecond engines build {directory / BACK_NAME}`"
+        )
