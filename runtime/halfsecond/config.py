@@ -243,7 +243,7 @@ class TtsConfig(Section, frozen=True, kw_only=True):
 
     model: str = "hibari"
     """Catalog name: `hibari` speaks English, `kokoro` English and Chinese; or a directory that
-    `halfsecond export tts` wrote, with a slash in its name."""
+    `halfsecond export tts` or `halfsecond engines build` wrote, with a slash in its name."""
     voice: str = ""
     """One of the model's voices, or a blend of Kokoro's (`af_heart:0.6+bf_emma:0.4`); empty takes
     its default."""
@@ -251,9 +251,6 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     """Of an exported voice that speaks several, such as "pt-br"; empty takes its first."""
     voiceprint: str = ""
     """File with the voiceprint of whom an exported YourTTS speaks as."""
-    engine: str = ""
-    """Directory of an engine that `halfsecond engines build` made of an exported voice's
-    `back.onnx`; empty runs that file itself."""
     speed: float = 1.0
     """1 is the voice's own pace."""
     device: Device = "auto"
@@ -261,6 +258,11 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     what a GPU can of them. Of an exported voice it is where the back runs, as for `asr`."""
     threads: int = 1
     """Of one call; hibari needs no more than one."""
+
+    @property
+    def label(self) -> str:
+        """The voice's name for clients, who need not know where it lies."""
+        return self.voice or "/".join(Path(self.model).parts[-2:])
 
 
 class FaceConfig(Section, frozen=True, kw_only=True):
@@ -438,11 +440,7 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     llm = config.llm
     if llm.kind == "local" and is_directory_name(llm.model):
         llm = replace(llm, model=absolute(llm.model))
-    tts = replace(
-        config.tts,
-        voiceprint=absolute(config.tts.voiceprint),
-        engine=absolute(config.tts.engine),
-    )
+    tts = replace(config.tts, voiceprint=absolute(config.tts.voiceprint))
     if is_directory_name(tts.model):
         tts = replace(tts, model=absolute(tts.model))
     return replace(

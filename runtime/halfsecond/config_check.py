@@ -8,7 +8,6 @@ from halfsecond.artifact import is_directory_name
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
-from halfsecond.engine import intact_engine
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.wav2lip_network import generator_file
 from halfsecond.stages.engines import (
@@ -27,7 +26,8 @@ def check_usable(config: Config) -> None:
     _check_models(config)
     _check_llm(config)
     _check_face(config)
-    _check_voice(config)
+    if config.tts.voiceprint:
+        read_voiceprint(Path(config.tts.voiceprint))
     open_persona(config)
 
 
@@ -65,14 +65,6 @@ def _check_llm(config: Config) -> None:
         raise ConfigError('llm.kind = "openai" needs llm.base_url')
     if llm.kind == "function" and ":" not in llm.function:
         raise ConfigError('llm.kind = "function" needs llm.function = "module:callable"')
-
-
-def _check_voice(config: Config) -> None:
-    tts = config.tts
-    if tts.voiceprint:
-        read_voiceprint(Path(tts.voiceprint))
-    if tts.engine:
-        intact_engine(Path(tts.engine))
 
 
 def _check_face(config: Config) -> None:

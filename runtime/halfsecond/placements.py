@@ -13,7 +13,8 @@ from halfsecond.engine_library import LIBRARIES
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.asr.pair import PARTS, is_in_parts
 from halfsecond.models.ctranslate2_device import ctranslate2_device
-from halfsecond.models.tts.vits_config import BACK_NAME, FRONT_NAME
+from halfsecond.models.tts.vits_config import FRONT_NAME
+from halfsecond.models.tts.vits_network import back_path
 from halfsecond.sessions.onnx_runtime import CPU
 from halfsecond.sessions.placement import placement
 from halfsecond.sessions.session import Device
@@ -77,7 +78,7 @@ def _places(config: Config, store: Store) -> Iterator[_Place]:
 def _exported_voice(tts: TtsConfig) -> Iterator[_Place]:
     directory = Path(tts.model)
     yield _Place("tts", directory / FRONT_NAME, "cpu")
-    yield _Place("tts", Path(tts.engine) if tts.engine else directory / BACK_NAME, tts.device)
+    yield _Place("tts", back_path(directory), tts.device)
 
 
 def _networks(place: _Place) -> Iterator[Running]:

@@ -24,7 +24,7 @@ from halfsecond.models.tts import windows as windows_module
 from halfsecond.models.tts.pauses import trimmed
 from halfsecond.models.tts.vits import VitsVoice
 from halfsecond.models.tts.vits_config import CONFIG_NAME, VitsConfig, encode_config, read_config
-from halfsecond.models.tts.vits_network import Frames
+from halfsecond.models.tts.vits_network import Frames, back_path
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk
 from halfsecond.models.tts.windows import Window
 from halfsecond.placements import running_networks
@@ -195,14 +195,13 @@ def test_a_front_of_another_voice_is_refused(small: Path, trio: Path, tmp_path: 
         VitsVoice(mixed)
 
 
-def test_an_engine_of_another_back_is_refused_with_the_command(small: Path, tmp_path: Path) -> None:
-    manifest = read_artifact(small)
-    other = msgspec.structs.replace(
-        manifest, runtime="tensorrt_rtx", sources={"back.onnx": "0" * 64}, files={}
-    )
-    write_artifact(tmp_path, other)
-    with pytest.raises(ConfigError, match=r"was not built from .*; build it with `halfsecond engi"):
-        VitsVoice(small, engine=tmp_path)
+def test_the_directory_of_an_engine_is_a_voice_and_wants_a_gpu(small: Path, tmp_path: Path) -> None:
+    built = with_config(small, tmp_path / "built", lambda c: c)
+    (built / "back.onnx").rename(built / "engine.plan")
+    write_artifact(built, msgspec.structs.replace(read_artifact(small), runtime="tensorrt_rtx"))
+    assert back_path(built) == built and back_path(small) == small / "back.onnx"
+    with pytest.raises(ConfigError, match="is an engine for tensorrt_rtx and runs on a GPU alone"):
+        VitsVoice(built)
 
 
 def test_the_doctor_opens_the_front_on_the_cpu_and_the_back_where_it_is_wanted(small: Path) -> None:

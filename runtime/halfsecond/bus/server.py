@@ -238,7 +238,7 @@ class Server:
             height=face.height,
             video=hello.video,
             language=hello.language or self._config.language,
-            voice=self._config.tts.voice or self._config.tts.model,
+            voice=self._config.tts.label,
             questions=self._phrases.questions,
             timeout_s=self._config.server.session_timeout_s,
         )

@@ -26,7 +26,7 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
     """The voice of `[tts]`."""
     if is_directory_name(config.model):
         return _open_exported_voice(config, directory)
-    for key in ("language", "voiceprint", "engine"):
+    for key in ("language", "voiceprint"):
         if getattr(config, key):
             raise ConfigError(
                 f"tts.{key} is for voices that `halfsecond export tts` wrote, and {config.model} "
@@ -53,7 +53,6 @@ def _open_exported_voice(config: TtsConfig, directory: Path) -> Voice:
         voiceprint=read_voiceprint(Path(config.voiceprint)) if config.voiceprint else None,
         threads=config.threads,
         device=config.device,
-        engine=Path(config.engine) if config.engine else None,
     )
 
 

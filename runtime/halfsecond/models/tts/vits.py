@@ -49,7 +49,6 @@ class VitsVoice:
         threads: int = 1,
         seed: int = 0,
         device: Device = "cpu",
-        engine: Path | None = None,
     ) -> None:
         """Loads the voice and speaks once, so that the first turn is as fast as the next.
 
@@ -59,11 +58,11 @@ class VitsVoice:
             voiceprint: of whom it speaks as, for a voice that wants one.
             seed: of the noise; the same clause gives the same samples.
             device: of the back; the front stays on the CPU.
-            engine: directory of an engine of the back.
 
         Raises:
-            ConfigError: no such speaker or language, a voiceprint that is missing, not wanted, or
-                of another size, or an engine of another voice.
+            ConfigError: no such speaker or language, or a voiceprint that is missing, not wanted,
+                or of another size.
+            NoGpuError: an engine, or "cuda", without a GPU.
             ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
             UnsupportedModelError: it wants phonemes of a language that nothing here reads.
         """
@@ -76,9 +75,7 @@ class VitsVoice:
         self.voiceprint = voiceprint
         self._phonemize = open_phonemizer(config, chosen)
         self._table = SymbolTable(config)
-        self._network = VitsNetwork(
-            directory, config, threads=threads, device=device, engine=engine
-        )
+        self._network = VitsNetwork(directory, config, threads=threads, device=device)
         self._seed = seed
         self._gain = 1.0
         self._gain = gain_for(self._reference())

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.artifact import MANIFEST_NAME, read_artifact
-from halfsecond.errors import ConfigError, ModelCorruptError
+from halfsecond.engine_library import LIBRARIES
+from halfsecond.errors import ModelCorruptError
 from halfsecond.models.tts.vits_config import BACK_NAME, FRONT_NAME, VitsConfig
 from halfsecond.models.tts.windows import Window
 from halfsecond.sessions import Device, Session, open_session
@@ -44,18 +45,15 @@ class VitsNetwork:
         *,
         threads: int = 1,
         device: Device = "cpu",
-        engine: Path | None = None,
     ) -> None:
-        """engine: directory of an engine that was built from this back, which then runs it.
+        """directory: of `halfsecond export tts`, or of the engine that was built from its back.
 
-        Raises ConfigError for an engine of another back, and what `open_session` raises.
+        Raises what `open_session` raises.
         """
         self._config = config
         self._front: Session = open_session(directory / FRONT_NAME, threads=threads)
-        if engine is not None:
-            _check_engine(engine, directory)
         self._back: Session = open_session(
-            engine or directory / BACK_NAME, threads=threads, device=device, priority="high"
+            back_path(directory), threads=threads, device=device, priority="high"
         )
         self._wanted = {each.name for each in self._front.inputs}
         given = {each.name for each in self._front.outputs}
@@ -117,13 +115,8 @@ class VitsNetwork:
         self._back.close()
 
 
-def _check_engine(engine: Path, directory: Path) -> None:
-    """Raises ConfigError for an engine that was built from another back than the one here."""
+def back_path(directory: Path) -> Path:
+    """What runs a voice's back: its file, or the directory itself where that is an engine's."""
     if not (directory / MANIFEST_NAME).is_file():
-        return
-    built_from = read_artifact(engine).sources.get(BACK_NAME)
-    if built_from != read_artifact(directory).files[BACK_NAME].sha256:
-        raise ConfigError(
-            f"the engine in {engine} was not built from {directory / BACK_NAME}; build it with "
-            f"`halfsecond engines build {directory / BACK_NAME}`"
-        )
+        return directory / BACK_NAME
+    return directory if read_artifact(directory).runtime in LIBRARIES else directory / BACK_NAME
