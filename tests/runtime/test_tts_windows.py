@@ -46,6 +46,13 @@ def test_windows_end_where_a_symbol_begins() -> None:
     assert [window.last for window in found] == [24, 60, 160, 200]
 
 
+def test_silence_in_front_makes_the_first_window_longer_by_as_much() -> None:
+    plain = list(windows(400, frame_s=0.01, context=0))
+    late = list(windows(400, frame_s=0.01, context=0, lead=8))
+    assert [window.last for window in plain][:2] == [25, 75]
+    assert [window.last for window in late][:2] == [33, 83]
+
+
 def speech(length_s: float) -> NDArray[np.float32]:
     """Silence, tones with a pause in them, silence."""
     times = np.arange(round(length_s * RATE_HZ)) / RATE_HZ

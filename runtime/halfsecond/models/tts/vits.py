@@ -128,7 +128,11 @@ class VitsVoice:
         )
         seams = [int(seam) for seam in np.cumsum(lengths)]
         for window in windows(
-            frames.count, frame_s=frame_s, context=config.context_frames, seams=seams
+            frames.count,
+            frame_s=frame_s,
+            context=config.context_frames,
+            seams=seams,
+            lead=seams[0],
         ):
             samples = self._network.sound(frames, window)
             chunk = stream.push(samples, is_last=window.last == frames.count)

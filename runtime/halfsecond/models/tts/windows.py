@@ -24,18 +24,19 @@ class Window:
 
 
 def windows(
-    frames: int, *, frame_s: float, context: int, seams: Sequence[int] = ()
+    frames: int, *, frame_s: float, context: int, seams: Sequence[int] = (), lead: int = 0
 ) -> Iterator[Window]:
     """Windows that together want every frame once, in order.
 
     context: frames on both sides of what is wanted.
     seams: frames at which a symbol begins; a window ends at the last of them that is not beyond its
         length, so that no phoneme is cut in two.
+    lead: frames of silence in front, by which the first window is longer.
     """
-    first, wanted_s = 0, FIRST_S
+    first, wanted_s, more = 0, FIRST_S, lead
     places = sorted(seams)
     while first < frames:
-        limit = first + max(round(wanted_s / frame_s), 1)
+        limit, more = first + max(round(wanted_s / frame_s), 1) + more, 0
         inside = [place for place in places if first < place <= limit]
         last = frames if limit >= frames else max(inside, default=limit)
         yield Window(max(first - context, 0), first, last, min(last + context, frames))
