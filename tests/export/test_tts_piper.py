@@ -211,7 +211,10 @@ def test_sentences_that_the_voice_cannot_spell_are_refused(tmp_path: Path) -> No
         export(request_for(source, tmp_path / "out", precisions=("int8",)))
 
 
-def test_a_voice_of_a_language_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+def test_a_voice_of_a_language_that_nothing_reads_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     path = piper_voice(tmp_path, phoneme_type="espeak", espeak={"voice": "de"})
     with pytest.raises(UnsupportedModelError, match="phonemes of 'de'"):
         export(request_for(open_piper(path), tmp_path / "out"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from halfsecond.errors import ConfigError, UnsupportedModelError
@@ -78,9 +80,45 @@ def test_accents_are_symbols_of_their_own_where_the_voice_has_them_so() -> None:
     assert SymbolTable(SMALL).unknown("hõh") == "o"
 
 
-def test_phonemes_of_other_languages_are_refused_with_the_reason() -> None:
-    with pytest.raises(UnsupportedModelError, match="phonemes of 'de' as espeak writes them"):
+def test_phonemes_of_other_languages_are_refused_without_the_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnsupportedModelError, match=r"phonemes of 'de' .* apt install espeak-ng"):
         open_phonemizer(SMALL, "de")
+
+
+def program(directory: Path, script: str) -> None:
+    """What is called espeak-ng: `$4` is the language, the words come in."""
+    path = directory / "espeak-ng"
+    path.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_the_program_reads_what_lies_between_punctuation(stand_in: Path) -> None:
+    program(stand_in, "echo \" ˈ$(cat)\"; echo ' (en)zum(de) ʃlˈʊs'")
+    phonemize = open_phonemizer(SMALL, "de")
+    assert phonemize("Guten Tag, wie geht es? 3,50 …") == (
+        "ˈGuten Tag zum ʃlˈʊs, ˈwie geht es zum ʃlˈʊs? ˈ3,50 zum ʃlˈʊs."
+    )
+    assert phonemize("...") == "." and phonemize(" ") == ""
+
+
+def test_words_are_never_arguments_of_the_program(stand_in: Path) -> None:
+    program(stand_in, 'test "$*" = "-q --ipa -v de --stdin" && cat')
+    assert open_phonemizer(SMALL, "de")("--help") == "--help"
+
+
+def test_a_language_that_the_program_does_not_know_is_told(stand_in: Path) -> None:
+    program(stand_in, 'echo "The specified espeak-ng voice does not exist." >&2; exit 1')
+    with pytest.raises(UnsupportedModelError, match=r"no phonemes of 'xx': .* does not exist"):
+        open_phonemizer(SMALL, "xx")
 
 
 def test_a_language_is_found_by_its_name_or_its_first_part() -> None:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from halfsecond.errors import ConfigError, UnsupportedModelError
+from halfsecond.errors import ConfigError
 from halfsecond.models.tts.vits_config import VitsConfig
 
 
@@ -56,17 +56,16 @@ def open_phonemizer(config: VitsConfig, language: str) -> Callable[[str], str]:
     """What makes symbols of text in one of the voice's languages.
 
     Raises:
-        UnsupportedModelError: phonemes of a language that nothing here reads.
+        UnsupportedModelError: phonemes of a language that nothing here reads, see
+            `EspeakPhonemizer`.
     """
     primary = language.lower().replace("_", "-").split("-")[0]
     if config.writing == "graphemes":
         return _Letters(config, primary)
     if primary != "en":
-        raise UnsupportedModelError(
-            f"the voice {config.name} wants phonemes of {language!r} as espeak writes them, and "
-            "halfsecond makes those of English only; take a voice that was trained on letters, or "
-            "kokoro for Chinese"
-        )
+        from halfsecond.models.tts.espeak_program import EspeakPhonemizer
+
+        return EspeakPhonemizer(language)
     from halfsecond.models.tts.english import EnglishPhonemizer
     from halfsecond.models.tts.espeak_phonemes import espeak_american, espeak_british
 
