@@ -122,6 +122,7 @@ def test_yourtts_speaks_as_whom_it_is_given_and_in_the_language_that_is_chosen(
 ) -> None:
     source = open_coqui(voice(tmp_path / "source", "yourtts"))
     assert source.family == "YourTTS" and source.config.languages == ("en", "fr-fr", "pt-br")
+    assert source.config.is_lowercase and source.config.replaced["-"] == " "
     request = Request(
         source=source,
         out=tmp_path / "out",

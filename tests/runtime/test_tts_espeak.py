@@ -75,6 +75,14 @@ def test_every_symbol_is_followed_by_what_stands_between() -> None:
     assert spelled.owners == (0, 0, 1, 1, 2, 2, 2, 3, 3, 4)
 
 
+def test_symbols_that_a_voice_never_heard_are_replaced() -> None:
+    import msgspec
+
+    voice = msgspec.structs.replace(SMALL, replaced={";": ".", "(": ""})
+    assert SymbolTable(voice).spell("(h;").ids == SymbolTable(SMALL).spell("h.").ids
+    assert SymbolTable(voice).unknown("(h;") == ""
+
+
 def test_accents_are_symbols_of_their_own_where_the_voice_has_them_so() -> None:
     assert SymbolTable(SMALL).spell("\u0254\u0303").ids == (1, 0, 31, 0, 30, 0, 2)
     assert SymbolTable(SMALL).unknown("hõh") == "o"

@@ -18,6 +18,9 @@ from halfsecond_export.tts.voice_source import VoiceSource
 
 CONFIG_NAME = "config.json"
 _CHECKPOINTS = ("*.pth", "*.pth.tar")
+_PLAIN = ("no_cleaners", "basic_cleaners", "transliteration_cleaners", "basic_german_cleaners")
+_REPLACED = {";": ",", ":": ",", "-": " ", **dict.fromkeys('<>()[]"', "")}
+"""What all of Coqui's other cleaners do to punctuation, before a voice ever sees it."""
 _KEEPING_CASE = ("no_cleaners", "phoneme_cleaners", "multilingual_phoneme_cleaners")
 
 
@@ -95,6 +98,7 @@ def _voice_config(
             between=blank,
             end=end,
             is_lowercase=cleaner not in _KEEPING_CASE,
+            replaced={} if cleaner in _PLAIN else _REPLACED,
             languages=languages,
             speakers=_speakers(arguments, layout, path),
             voiceprint_size=layout.speaker_size if layout.has_voiceprint else 0,

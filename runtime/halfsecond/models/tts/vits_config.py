@@ -27,6 +27,7 @@ class VitsConfig(msgspec.Struct, frozen=True, kw_only=True):
     symbols: the numbers of each symbol.
     start, between, end: numbers around the utterance, and after each symbol.
     is_lowercase: letters are made small first. is_decomposed: accents are symbols of their own.
+    replaced: symbols that the voice never heard, by those that stood for them.
     noise_scale, length_scale, duration_noise_scale: how lively, how slow, how uneven.
     context_frames: latent frames that a window of the back needs on both sides to sound like the
         same part of the whole; found by measuring when it was exported.
@@ -45,6 +46,7 @@ class VitsConfig(msgspec.Struct, frozen=True, kw_only=True):
     end: tuple[int, ...] = ()
     is_lowercase: bool = False
     is_decomposed: bool = False
+    replaced: dict[str, str] = {}
     languages: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ()
     voiceprint_size: int = 0

@@ -26,14 +26,13 @@ class SymbolTable:
 
     def __init__(self, config: VitsConfig) -> None:
         self._config = config
+        self._replaced = str.maketrans(config.replaced)
 
     def spell(self, text: str) -> Spelled:
         """The numbers of phonemes or letters; what the voice does not know is left out."""
         config = self._config
-        if config.is_decomposed:
-            text = unicodedata.normalize("NFD", text)
         symbols, ids, owners = [""], [*config.start], [0] * len(config.start)
-        for symbol in text:
+        for symbol in self._prepared(text):
             known = config.symbols.get(symbol)
             if known is None:
                 continue
@@ -47,9 +46,11 @@ class SymbolTable:
 
     def unknown(self, text: str) -> str:
         """The symbols of `text` that the voice does not know, each once."""
-        if self._config.is_decomposed:
-            text = unicodedata.normalize("NFD", text)
-        return "".join(sorted(set(text) - set(self._config.symbols)))
+        return "".join(sorted(set(self._prepared(text)) - set(self._config.symbols)))
+
+    def _prepared(self, text: str) -> str:
+        text = text.translate(self._replaced)
+        return unicodedata.normalize("NFD", text) if self._config.is_decomposed else text
 
 
 def open_phonemizer(config: VitsConfig, language: str) -> Callable[[str], str]:
