@@ -106,7 +106,7 @@ def test_an_engine_with_fixed_speakers_says_that_it_takes_none(engine: str, tmp_
         open_voice(engine, tmp_path, speaker=str(tmp_path / "ada.voiceprint"))
 
 
-@pytest.mark.parametrize("kept", [0, 5, 40, 200, 2000])
+@pytest.mark.parametrize("kept", [0, 5, 40, 200, 900])
 def test_a_file_that_was_cut_is_refused(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "cut.safetensors"
     write_voiceprint(path, Voiceprint(VALUES, "encoder-1"))
@@ -121,7 +121,7 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path, kept: int) -> None:
         ({"weights": VALUES}, {"format": FORMAT, "encoder": "e"}, "voiceprint"),
         ({"voiceprint": VALUES}, {"format": "other", "encoder": "e"}, "its format is 'other'"),
         ({"voiceprint": VALUES}, {"format": FORMAT}, "encoder"),
-        ({"voiceprint": VALUES.reshape(2, 256)}, {"format": FORMAT, "encoder": "e"}, r"\[2, 256\]"),
+        ({"voiceprint": VALUES.reshape(2, 128)}, {"format": FORMAT, "encoder": "e"}, r"\[2, 128\]"),
         ({"voiceprint": VALUES * np.nan}, {"format": FORMAT, "encoder": "e"}, "not finite"),
         ({"voiceprint": VALUES * 0}, {"format": FORMAT, "encoder": "e"}, "all zero"),
     ],

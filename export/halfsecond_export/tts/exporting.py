@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from halfsecond.models.sessions import open_session
 from numpy.typing import NDArray
 
 from halfsecond.artifact import (

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from halfsecond.models.sessions import Session, open_session
 from numpy.typing import NDArray
 
 from halfsecond import audio
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
+from halfsecond.sessions import Session, open_session
 from halfsecond_export.voice.coqui_network import bands_of, read_weights, write_network
 
 NAME = "coqui-resnet"
@@ -65,7 +65,7 @@ class CoquiEncoder:
         length = min(len(samples), _WINDOW_FRAMES * self._audio.hop_length)
         starts = np.linspace(0, len(samples) - length, num=_WINDOWS).astype(int)
         mels = np.stack([self.mels(samples[start : start + length]) for start in starts])
-        voices: NDArray[np.float32] = self._session.run(None, {"mels": mels})[0]
+        (voices,) = self._session.run({"mels": mels}).values()
         return np.asarray(voices.mean(axis=0), np.float32)
 
     def mels(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

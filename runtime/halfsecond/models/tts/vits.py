@@ -177,6 +177,6 @@ def _check_voiceprint(config: VitsConfig, voiceprint: Voiceprint | None) -> None
     elif voiceprint.values.size != wanted:
         raise ConfigError(
             f"the voiceprint has {voiceprint.values.size} numbers of the speaker encoder "
-            f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder that "
-            "the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
+            f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder "
+            "that the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
         )
