@@ -12,7 +12,7 @@ import pytest
 
 from fakes.engines import CLAUSE_S
 from fakes.servers import Running, RunServer
-from halfsecond import BlockingClient, Client, HalfsecondError, Reply, wire
+from halfsecond import BlockingClient, Client, HalfsecondError, Reply, audio, wire
 from halfsecond.errors import ServerError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -40,13 +40,12 @@ async def test_a_spoken_question_is_heard_and_answered(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with run_server() as running, running.client() as client:
-        reply = await client.reply(spoken())
-        reply.save_sound(tmp_path / "question.wav")  # 0.8 s of a tone
-        again = await client.reply(tmp_path / "question.wav")
+        audio.save_wav(tmp_path / "question.wav", spoken())
+        reply = await client.reply(tmp_path / "question.wav")
         heard = running.engines.asr.requests[-1].samples
-    assert reply.transcript == again.transcript == "When do you close?"
-    assert_is_whole(again)
-    assert np.count_nonzero(np.abs(heard) > 0.1) / 16_000 > 0.5
+    assert reply.transcript == "When do you close?"
+    assert_is_whole(reply)
+    assert np.count_nonzero(np.abs(heard) > 0.1) / 16_000 > 0.4
 
 
 async def test_a_question_that_cuts_an_answer_off_gets_its_own_answer(
@@ -75,7 +74,7 @@ async def test_a_program_without_an_event_loop_asks_again_and_again(
 ) -> None:
     def program(address: str) -> tuple[Reply, Reply]:
         with BlockingClient(address) as client:
-            first, second = client.reply("When do you close?"), client.reply(spoken())
+            first, second = client.reply("When do you close?"), client.reply("And when today?")
             first.save_sound(tmp_path / "answer.wav")
             return first, second
 
