@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.models, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("check")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("check")
+    yield folder
+    shutil.rmtree(folder)  # some gigabytes
 
 
 @pytest.mark.parametrize("check", NEEDS)
