@@ -55,9 +55,19 @@ def content_offset(reply: Reply, meter: ApertureMeter, *, rate_hz: int = 24_000)
     seen = np.isfinite(aperture)
     if seen.sum() < 10:
         return None
-    grid = np.arange(0, duration_s, 1 / GRID_HZ)
-    last = np.searchsorted(times[seen], grid, side="right") - 1
-    mouth = aperture[seen][np.maximum(last, 0)].astype(np.float64)
+    return offset_of(times[seen], aperture[seen], samples, rate_hz)
+
+
+def offset_of(
+    times_s: NDArray[np.float64],
+    aperture: NDArray[np.floating],
+    samples: NDArray[np.float32],
+    rate_hz: int,
+) -> Offset | None:
+    """The same from apertures, and when each is seen first; None if it cannot be told."""
+    grid = np.arange(0, len(samples) / rate_hz, 1 / GRID_HZ)
+    last = np.searchsorted(times_s, grid, side="right") - 1
+    mouth = aperture[np.maximum(last, 0)].astype(np.float64)
     return _align(mouth, loudness(samples, rate_hz, grid))
 
 

@@ -9,6 +9,7 @@ from halfsecond_bench.commands.echo import echo
 from halfsecond_bench.commands.gate import gate
 from halfsecond_bench.commands.gpu import gpu
 from halfsecond_bench.commands.latency import latency
+from halfsecond_bench.commands.lipsync import lipsync
 from halfsecond_bench.commands.load import load
 from halfsecond_bench.commands.overhead import overhead
 from halfsecond_bench.commands.report import report
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure how long a visitor waits, 
 app.command()(compare)
 app.command()(latency)
 app.command()(stages)
+app.command()(lipsync)
 app.command()(load)
 app.command()(soak)
 app.command()(turns)

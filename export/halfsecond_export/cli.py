@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from halfsecond_export.commands.avatar import avatar
 from halfsecond_export.commands.llm import llm
 from halfsecond_export.commands.phrases import phrases
 from halfsecond_export.commands.tts import tts
@@ -18,5 +19,6 @@ app.command("llm")(llm)
 app.command("tts")(tts)
 app.command("phrases")(phrases)
 app.command("voice")(voice)
+app.command("avatar")(avatar)
 app.command("wav2lip")(wav2lip)
 app.command("wav2lip-train")(wav2lip_train)

@@ -62,10 +62,12 @@ def write_manifest(
     rebuild: str,
     checks: tuple[Check, ...],
     details: Mapping[str, str | int | float],
+    libraries: Iterable[str] = ("ctranslate2", "onnx"),
 ) -> Artifact:
     """Leaves in `directory` what is known of the model that lies there; gives it.
 
     sources: of `hashes_of`. rebuild: the command that writes the directory again.
+    libraries: packages that had a part in it.
     """
     artifact = Artifact(
         kind=kind,
@@ -73,7 +75,7 @@ def write_manifest(
         runtime=form.runtime,
         sources=dict(sources),
         files={path.name: describe_file(path) for path in sorted(directory.iterdir())},
-        libraries={package: version(package) for package in ("ctranslate2", "onnx")},
+        libraries={package: version(package) for package in libraries},
         rebuild=rebuild,
         checks=checks,
         details=dict(details),

@@ -22,7 +22,8 @@ from halfsecond.store.hashes import sha256_of, write_atomically
 MANIFEST_NAME = "artifact.json"
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8", "int8_fp16"]
-Runtime: TypeAlias = Literal["onnxruntime", "ctranslate2", "tensorrt", "tensorrt_rtx"]
+Runtime: TypeAlias = Literal["onnxruntime", "ctranslate2", "tensorrt", "tensorrt_rtx", "halfsecond"]
+"""What runs it; "halfsecond": data of our own."""
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):

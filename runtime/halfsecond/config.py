@@ -268,8 +268,11 @@ class TtsConfig(Section, frozen=True, kw_only=True):
 class FaceConfig(Section, frozen=True, kw_only=True):
     """The face and its lips."""
 
+    avatar: str = ""
+    """Name of an avatar that `halfsecond export avatar` installed, or its directory, with a slash
+    in it: a face with everything ready. A client may choose another installed one."""
     portrait: str = ""
-    """Picture file, relative to the config file; empty takes the demonstration portrait."""
+    """Picture file instead, relative to the config file; without either the demonstration's."""
     driver: Literal["mesh", "wav2lip"] = "mesh"
     """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint."""
     wav2lip: str = ""
@@ -280,9 +283,9 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     model: str = "face"
     """Catalog name of the face detector and landmarks."""
     width: int = 512
-    """Of the pictures, in pixels."""
+    """Of the pictures that are made of a portrait, in pixels; an avatar has its own."""
     height: int = 512
-    """Of the pictures, in pixels."""
+    """Of the pictures that are made of a portrait, in pixels."""
     fps: int = 25
     """Pictures a second while speaking."""
     threads: int = 1
@@ -293,6 +296,12 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     """Rate of the resting face; 0 sends none."""
     seed: int = 0
     """Blinks and head motion are the same for the same seed."""
+    is_blinking: bool = True
+    """Whether the face blinks."""
+    is_moving: bool = True
+    """Whether it breathes, sways and looks about, by little."""
+    is_expressive: bool = True
+    """Whether it smiles at a greeting, raises its brows at a question, listens and thinks."""
 
 
 class StagesConfig(Section, frozen=True, kw_only=True):
@@ -443,6 +452,9 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
     tts = replace(config.tts, voiceprint=absolute(config.tts.voiceprint))
     if is_directory_name(tts.model):
         tts = replace(tts, model=absolute(tts.model))
+    avatar = config.face.avatar
+    if is_directory_name(avatar):
+        avatar = absolute(avatar)
     return replace(
         config,
         asr=asr,
@@ -452,6 +464,7 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         persona=replace(config.persona, facts_file=absolute(config.persona.facts_file)),
         face=replace(
             config.face,
+            avatar=avatar,
             portrait=absolute(config.face.portrait),
             wav2lip=absolute(config.face.wav2lip),
         ),

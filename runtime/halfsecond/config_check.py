@@ -9,6 +9,7 @@ from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
 from halfsecond.config import Config
 from halfsecond.errors import ConfigError
+from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
 from halfsecond.models.lipsync.wav2lip_network import generator_file
 from halfsecond.stages.engines import (
     ARTIFACT_KINDS,
@@ -69,6 +70,10 @@ def _check_llm(config: Config) -> None:
 
 def _check_face(config: Config) -> None:
     face = config.face
+    if face.avatar:
+        if face.portrait:
+            raise ConfigError("face.avatar and face.portrait are two faces; give one of them")
+        read_avatar(avatar_directory(face.avatar, open_store(config).home))
     files = {"face.portrait": face.portrait}
     if face.driver == "wav2lip":
         if not face.wav2lip:

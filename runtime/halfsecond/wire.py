@@ -116,6 +116,8 @@ class Welcome(Header, frozen=True, kw_only=True, tag="welcome"):
     video: VideoFormat = "jpeg"
     language: str = "en"
     voice: str = ""
+    avatar: str = ""
+    """Name of the face that is shown; empty where it has none."""
     questions: list[str] = []
     """Preset questions, for buttons: send one as `text`."""
     timeout_s: float = 10.0

@@ -86,7 +86,8 @@ async def visit(config: Config = QUICK) -> AsyncIterator[Visit]:
         phrases=Phrases(PhrasesConfig()),
         outbox=outbox,
     )
-    await session.open()
+    await session.prepare()
+    session.start()
     yield Visit(session, outbox, engines)
     await session.close()
     await handles.close()

@@ -143,7 +143,7 @@ def test_eyes_behind_glasses_stay_open(portrait: Portrait) -> None:
     assert wears_glasses(bespectacled)
     assert not wears_glasses(portrait)
     frame = np.array(bespectacled.image)
-    Eyes(bespectacled).close(frame, 1.0)
+    Eyes.of(bespectacled).close(frame, 1.0)
     assert np.array_equal(frame, bespectacled.image)
 
 

@@ -15,12 +15,9 @@ import halfsecond
 from halfsecond.errors import PortraitError
 from halfsecond.models.face import points
 from halfsecond.models.face.finder import Face, FaceFinder, face_angles
-from halfsecond.models.face.portrait import (
-    check_faces,
-    frame_portrait,
-    load_portrait,
-    read_picture,
-)
+from halfsecond.models.face.picture import read_picture
+from halfsecond.models.face.portrait import frame_portrait, load_portrait
+from halfsecond.models.face.suitability import check_faces
 
 pytestmark = pytest.mark.models
 
@@ -40,7 +37,7 @@ def finder(model_dir: Callable[[str], Path]) -> FaceFinder:
 
 @pytest.fixture(scope="module")
 def astronaut() -> Picture:
-    return read_picture(ASTRONAUT)
+    return read_picture(ASTRONAUT).image
 
 
 def eye_middles(face: Face) -> NDArray[np.float32]:
@@ -137,7 +134,7 @@ def test_a_picture_turned_by_its_exif_orientation_is_read_upright(
     assert is_written
     path = tmp_path / "phone.jpg"
     path.write_bytes(with_orientation(jpeg.tobytes(), 6))
-    upright = read_picture(path)
+    upright = read_picture(path).image
     assert np.abs(upright.astype(int) - astronaut).mean() < 5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_phonemes_without_sound_do_not_move_the_mouth(still: MeshLipSync) -> Non
 def test_rounded_vowels_are_narrower_than_spread_ones(still: MeshLipSync) -> None:
     spread = near(speak(still, voiced(0.8), spoken("iiii", 0.2)), 0.4).image.astype(int)
     rounded = near(speak(still, voiced(0.8), spoken("uuuu", 0.2)), 0.4).image.astype(int)
-    lips = still._compositor._mouth.lips
+    lips = still._compositor.avatar.mouth.lips
     corner = (lips.origin + 0.9 * lips.half_width * lips.along).astype(int)
     patch = np.s_[corner[1] - 6 : corner[1] + 7, corner[0] - 8 : corner[0] + 9]
     assert np.abs(spread[patch] - rounded[patch]).mean() > 10
@@ -199,7 +200,7 @@ def test_pixels_that_nothing_moves_stay_those_of_the_portrait(
     portrait: Portrait, still: MeshLipSync
 ) -> None:
     frames = speak(still, voiced(0.6), spoken("ɑiu", 0.2))
-    grid = still._compositor._mouth.grid
+    grid = still._compositor.avatar.mouth.grid
     for frame in frames:
         outside = np.ones(frame.image.shape[:2], bool)
         outside[grid.window] = False
@@ -238,9 +239,9 @@ def test_frames_are_made_only_when_they_are_asked_for(
     made: list[float] = []
     render = still._compositor.render_pose
 
-    def counted(pose: MouthPose, t_s: float, *, stress: float) -> NDArray[np.uint8]:
+    def counted(pose: MouthPose, t_s: float, **rest: Any) -> NDArray[np.uint8]:
         made.append(t_s)
-        return render(pose, t_s, stress=stress)
+        return render(pose, t_s, **rest)
 
     monkeypatch.setattr(still._compositor, "render_pose", counted)
     still.begin()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from halfsecond.errors import StageError
 from halfsecond.models.lipsync.driver import Frame, LipSync
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
 from halfsecond.stages.host import FAILURE, RUN, StageHost
 from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage, Picture
@@ -106,6 +107,10 @@ class StillFace:
 
     fps = 25
     size = (8, 8)
+    avatar = ""
+
+    def feel(self, mood: MoodName) -> None:
+        pass
 
     def begin(self) -> None:
         pass
@@ -121,13 +126,16 @@ class StillFace:
     def idle(self) -> Frame:
         return Frame(np.zeros((8, 8, 3), np.uint8), 0.0, 0.0, False)
 
+    def idle_jpeg(self) -> bytes | None:
+        return None
+
     def close(self) -> None:
         pass
 
 
 def test_a_session_of_before_the_restart_has_a_face_from_its_next_answer_on() -> None:
     def open_drivers() -> Any:
-        def open_driver() -> LipSync:
+        def open_driver(avatar: str = "") -> LipSync:
             return StillFace()
 
         return open_driver
@@ -147,6 +155,6 @@ def test_a_session_of_before_the_restart_has_a_face_from_its_next_answer_on() ->
 
 
 def test_closing_a_session_that_is_not_there_is_no_failure() -> None:
-    stage = LipSyncStage(lambda: StillFace, jpeg_quality=80, label="still")
+    stage = LipSyncStage(lambda: lambda avatar="": StillFace(), jpeg_quality=80, label="still")
     stage.open()
     assert list(stage.run(LipSyncRequest("of before", "close"), Cancel())) == []

@@ -47,7 +47,8 @@ async def opened(engines: FakeEngines) -> tuple[Session, Outbox]:
         phrases=Phrases(PhrasesConfig()),
         outbox=outbox,
     )
-    await session.open()
+    await session.prepare()
+    session.start()
     return session, outbox
 
 
@@ -181,7 +182,8 @@ async def test_a_vad_that_is_gone_does_not_keep_the_driver_of_a_session_that_end
         phrases=Phrases(PhrasesConfig()),
         outbox=Outbox(),
     )
-    await session.open()
+    await session.prepare()
+    session.start()
     actions: list[str] = []
     run = engines.lipsync.run
 

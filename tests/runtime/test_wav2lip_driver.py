@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import Frame
+from halfsecond.models.lipsync.expression import Expression
+from halfsecond.models.lipsync.mood import NEUTRAL, Composure, Mood
 from halfsecond.models.lipsync.mouth import CLOSED, MouthPose
 from halfsecond.models.lipsync.wav2lip import Wav2LipSync
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
@@ -28,13 +30,21 @@ class PlainCompositor:
         image = np.full((120, 128, 3), (200, 150, 100), np.uint8)
         self.portrait = Portrait(image, np.zeros((468, 3), np.float32))
         self.life_s: list[float] = []
+        self.expression = Expression(is_on=False)
 
-    def render_pose(self, pose: MouthPose, t_s: float) -> NDArray[np.uint8]:
+    def idle_jpeg(self, composure: Composure) -> bytes | None:
+        return None
+
+    def render_pose(
+        self, pose: MouthPose, t_s: float, *, mood: Mood = NEUTRAL
+    ) -> NDArray[np.uint8]:
         assert pose == CLOSED
         self.life_s.append(t_s)
         return np.array(self.portrait.image)
 
-    def render_patch(self, patch: NDArray[np.uint8], t_s: float) -> NDArray[np.uint8]:
+    def render_patch(
+        self, patch: NDArray[np.uint8], t_s: float, *, mood: Mood = NEUTRAL
+    ) -> NDArray[np.uint8]:
         self.life_s.append(t_s)
         image = np.array(self.portrait.image)
         rows = np.arange(BOX[3] - BOX[1]) * len(patch) // (BOX[3] - BOX[1])

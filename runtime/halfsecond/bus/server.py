@@ -211,9 +211,10 @@ class Server:
                 now=self._now,
             )
             client = Connection(identity, hello, session, outbox, heard_s=self._now())
-            outbox.put(self._welcome(hello, session))
             try:
-                await session.open()
+                await session.prepare()
+                outbox.put(self._welcome(hello, session))
+                session.start()
             except BaseException as error:
                 await session.close()
                 if not isinstance(error, HalfsecondError):
@@ -229,13 +230,14 @@ class Server:
             self._opening.discard(identity)
 
     def _welcome(self, hello: wire.Hello, session: Session) -> wire.Welcome:
-        face = self._config.face
+        face, shown = self._config.face, session.shown
         return wire.Welcome(
             session=session.name,
             server=f"halfsecond {__version__}",
             fps=face.fps,
-            width=face.width,
-            height=face.height,
+            width=shown.width if shown else face.width,
+            height=shown.height if shown else face.height,
+            avatar=shown.avatar if shown else "",
             video=hello.video,
             language=hello.language or self._config.language,
             voice=self._config.tts.label,

@@ -186,10 +186,11 @@ def _build_lipsync(config: Config, store: Store, easing: Easing | None) -> Stage
             openers.open_drivers,
             face,
             store.path(face.model),
+            home=store.home,
             has_phrases=config.phrases.is_used,
         ),
         jpeg_quality=face.jpeg_quality,
-        label=f"{face.driver} {face.width}x{face.height} at {face.fps} fps",
+        label=f"{face.driver} {face.avatar or f'{face.width}x{face.height}'} at {face.fps} fps",
         easing=easing,
     )
 

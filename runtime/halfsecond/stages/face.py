@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from halfsecond import wire
 from halfsecond.bus.outbox import Outbox
 from halfsecond.errors import HalfsecondError
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.stage import Cancel, StageHandle
 
@@ -23,23 +24,35 @@ class Face:
         *,
         outbox: Outbox,
         video: wire.VideoFormat,
+        avatar: str = "",
     ) -> None:
+        """avatar: the face that the client wants; empty: the server's."""
         self._session = session
         self._lipsync = lipsync
         self._outbox = outbox
         self._video = video
+        self._avatar = avatar
+        self.first: Picture | None = None
+        """What the driver showed when it was made ready: whose face it is, and its size."""
 
     async def open(self) -> None:
         """Makes the session's driver ready; raises HalfsecondError where it cannot be."""
-        await self._ask("open")
+        async for picture in self._ask("open"):
+            self.first = picture
 
     async def close(self) -> None:
         """Puts the driver away; a stage that is gone has none."""
         with contextlib.suppress(HalfsecondError):
-            await self._ask("close")
+            async for _ in self._ask("close"):
+                pass
 
     async def rest(
-        self, *, fps: int, is_busy: Callable[[], bool], generation: Callable[[], int]
+        self,
+        *,
+        fps: int,
+        is_busy: Callable[[], bool],
+        generation: Callable[[], int],
+        mood: Callable[[], MoodName],
     ) -> None:
         """Sends the resting face at `fps`, unless a turn draws, for as long as it is wanted."""
         while fps and self._video != "none":
@@ -47,20 +60,28 @@ class Face:
             if is_busy() or not self._outbox.wants_pictures:
                 continue
             with contextlib.suppress(HalfsecondError):  # the next answer will report it
-                await self._ask("idle", generation)
+                async for picture in self._ask("idle", mood()):
+                    self._show(picture, generation())
 
-    async def _ask(self, action: Action, generation: Callable[[], int] = lambda: 0) -> None:
+    async def _ask(self, action: Action, mood: MoodName = "idle") -> AsyncIterator[Picture]:
         if self._video == "none":
             return
         request = LipSyncRequest(
-            session=self._session, action=action, format=picture_format(self._video)
+            session=self._session,
+            action=action,
+            format=picture_format(self._video),
+            mood=mood,
+            avatar=self._avatar,
         )
         async for picture in self._lipsync.run(request, Cancel()):
-            header = wire.Video(
-                session=self._session,
-                generation=generation(),
-                width=picture.width,
-                height=picture.height,
-                format=picture.format,
-            )
-            self._outbox.put(header, picture.data)
+            yield picture
+
+    def _show(self, picture: Picture, generation: int) -> None:
+        header = wire.Video(
+            session=self._session,
+            generation=generation,
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+        )
+        self._outbox.put(header, picture.data)

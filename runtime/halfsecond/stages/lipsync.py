@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import StageError
 from halfsecond.models.lipsync.driver import Frame, LipSync
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
 from halfsecond.stages.easing import Easing
 from halfsecond.stages.stage import Cancel
 
 PictureFormat = Literal["jpeg", "rgb"]
-OpenDriver = Callable[..., LipSync]
-"""Makes a driver of a portrait that is ready; its one argument `fps` may be left out."""
+
+
+class OpenDriver(Protocol):
+    """Makes drivers of faces that are ready."""
+
+    def __call__(self, avatar: str = "", *, fps: int | None = None) -> LipSync:
+        """A driver of the named avatar; of the server's own face where it has none of that name.
+
+        fps: of its speech; None: as configured.
+        """
+        ...
+
+
 MAX_DRIVERS = 32
 """Beyond this the oldest goes: its server may have ended without a word."""
 
@@ -38,6 +50,10 @@ class LipSyncRequest:
     """(n,) mono 16 kHz, for "feed"."""
     phones: list[Phone] = field(default_factory=list)
     format: PictureFormat = "jpeg"
+    mood: MoodName = "idle"
+    """What the face shows of the conversation."""
+    avatar: str = ""
+    """Which face the session wants, for "open"; empty: the server's."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +67,12 @@ class Picture:
     pts_s: float
     mouth: float
     is_driven: bool
+    avatar: str = ""
+    """Whose picture it is: the answer to "open"."""
 
 
 class LipSyncStage:
-    """One driver per session, all of one portrait that is prepared once.
+    """One driver per session; each face is prepared once.
 
     Encoding is done here, so that a remote stage ships JPEG.
     """
@@ -89,14 +107,20 @@ class LipSyncStage:
 
     def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
         if request.action == "open":
-            self._open_session(request.session)
+            driver = self._open_session(request.session, request.avatar)
+            yield replace(self._rest(driver, request), avatar=driver.avatar)
             return
         if request.action == "close":
             self._close_session(request.session)
             return
         if request.action == "idle" and self._rests():
             return
-        for frame in self._frames(self._driver(request), request):
+        driver = self._driver(request)
+        driver.feel(request.mood)
+        if request.action == "idle":
+            yield self._rest(driver, request)
+            return
+        for frame in self._frames(driver, request):
             if cancel.is_set():
                 return
             yield self._encode(frame, request.format)
@@ -106,12 +130,22 @@ class LipSyncStage:
         self._idle_asked += 1
         return self._easing.level > 0 and self._idle_asked % 2 == 0
 
-    def _open_session(self, session: str) -> LipSync:
+    def _open_session(self, session: str, avatar: str = "") -> LipSync:
         if len(self._drivers) >= MAX_DRIVERS:
             self._drivers.pop(next(iter(self._drivers))).close()
-        driver = self._drivers[session] = self._spare or self._open_driver()
-        self._spare = None
+        spare = None if avatar else self._spare
+        driver = self._drivers[session] = spare or self._open_driver(avatar)
+        if spare is not None:
+            self._spare = None
         return driver
+
+    def _rest(self, driver: LipSync, request: LipSyncRequest) -> Picture:
+        """The next picture of the resting face, as it lies ready or newly drawn."""
+        jpeg = driver.idle_jpeg() if request.format == "jpeg" else None
+        if jpeg is None:
+            return self._encode(driver.idle(), request.format)
+        width, height = driver.size
+        return Picture(jpeg, "jpeg", width, height, pts_s=0.0, mouth=0.0, is_driven=False)
 
     def _close_session(self, session: str) -> None:
         if (driver := self._drivers.pop(session, None)) is not None:
@@ -138,7 +172,7 @@ class LipSyncStage:
         if driver.fps == fps:
             return driver
         driver.close()
-        self._drivers[session] = self._open_driver(fps=fps)
+        self._drivers[session] = self._open_driver(driver.avatar, fps=fps)
         return self._drivers[session]
 
     @staticmethod
@@ -149,8 +183,6 @@ class LipSyncStage:
             yield from driver.feed(request.samples, phones=request.phones)
         elif request.action == "finish":
             yield from driver.finish()
-        elif request.action == "idle":
-            yield driver.idle()
 
     def _encode(self, frame: Frame, encoding: PictureFormat) -> Picture:
         image = _sized(frame.image, self._easing.ease.size)

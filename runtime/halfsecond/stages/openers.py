@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from halfsecond.artifact import is_directory_name
 from halfsecond.assets import asset
 from halfsecond.config import Config, FaceConfig, LlmConfig, TtsConfig
 from halfsecond.errors import ConfigError
-from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.driver import LipSync
+from halfsecond.models.lipsync.expression import Liveliness
 from halfsecond.models.llm.answerer import Answerer
 from halfsecond.models.llm.facts import FactsPage
 from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
 from halfsecond.stages.lipsync import OpenDriver
 from halfsecond.voiceprint import read_voiceprint
+
+if TYPE_CHECKING:
+    from halfsecond.models.lipsync.avatar import Avatar
+    from halfsecond.stages.avatars import Avatars
 
 DEMO_PORTRAIT = "astronaut.png"
 DEMO_FACTS = "facts.txt"
@@ -56,34 +60,63 @@ def _open_exported_voice(config: TtsConfig, directory: Path) -> Voice:
     )
 
 
-def open_drivers(config: FaceConfig, models: Path, *, has_phrases: bool = False) -> OpenDriver:
-    """Prepares the portrait of `[face]`, and returns what makes a driver of it for each session.
+def open_drivers(
+    config: FaceConfig, models: Path, *, home: Path | None = None, has_phrases: bool = False
+) -> OpenDriver:
+    """Prepares the face of `[face]`, and returns what makes a driver for each session.
 
+    models: directory of the face detector and landmarks. home: of the store whose avatars clients
+    may choose; None: there are none.
     has_phrases: what is said comes again, so that what a network draws for it is kept.
 
     Raises:
         PortraitError: the picture cannot become a face.
-        ConfigError: Wav2Lip without a model file.
+        ModelError: the avatar is missing or not what was exported.
+        ConfigError: Wav2Lip without a model file, or an avatar that is not there.
     """
+    from halfsecond.stages.avatars import Avatars
+
+    avatars = Avatars(_own_face(config, models, home), home)
+    liveliness = Liveliness(
+        is_blinking=config.is_blinking,
+        is_moving=config.is_moving,
+        is_expressive=config.is_expressive,
+    )
     if config.driver == "wav2lip":
         from halfsecond.models.lipsync.patch_memory import REMEMBERED_FRAMES
 
-        return _open_wav2lip(config, models, REMEMBERED_FRAMES if has_phrases else 0)
+        memory = REMEMBERED_FRAMES if has_phrases else 0
+        return _open_wav2lip(config, avatars, liveliness, remembered_frames=memory)
     from halfsecond.models.lipsync.mesh import MeshLipSync
 
-    return partial(MeshLipSync, _open_portrait(config, models), fps=config.fps, seed=config.seed)
+    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+        return MeshLipSync(
+            avatars.get(avatar),
+            fps=fps or config.fps,
+            idle_fps=config.idle_fps,
+            seed=config.seed,
+            liveliness=liveliness,
+        )
+
+    return open_driver
 
 
-def _open_portrait(config: FaceConfig, models: Path) -> Portrait:
+def _own_face(config: FaceConfig, models: Path, home: Path | None) -> Avatar:
     from halfsecond.models.face.finder import FaceFinder
     from halfsecond.models.face.portrait import load_portrait
+    from halfsecond.models.lipsync.avatar import Avatar
+    from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
 
+    if config.avatar:
+        return read_avatar(avatar_directory(config.avatar, home or Path()))
     picture = Path(config.portrait) if config.portrait else asset(DEMO_PORTRAIT)
     finder = FaceFinder(models / "face_detector.onnx", models / "face_landmarks.onnx")
-    return load_portrait(picture, finder, size=(config.width, config.height))
+    return Avatar.of(load_portrait(picture, finder, size=(config.width, config.height)))
 
 
-def _open_wav2lip(config: FaceConfig, models: Path, remembered_frames: int) -> OpenDriver:
+def _open_wav2lip(
+    config: FaceConfig, avatars: Avatars, liveliness: Liveliness, *, remembered_frames: int
+) -> OpenDriver:
     """The network is shared: all drivers are called from the stage's one thread."""
     if not config.wav2lip:
         raise ConfigError(
@@ -101,11 +134,11 @@ def _open_wav2lip(config: FaceConfig, models: Path, remembered_frames: int) -> O
         device=config.device,
         memory=PatchMemory(frames=remembered_frames),
     )
-    portrait = _open_portrait(config, models)
 
-    def open_driver(*, fps: int = config.fps) -> LipSync:
-        compositor = Compositor(portrait, expression=Expression(seed=config.seed))
-        return Wav2LipSync(network, compositor, fps=fps)
+    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+        expression = Expression(seed=config.seed, liveliness=liveliness)
+        compositor = Compositor(avatars.get(avatar), expression=expression)
+        return Wav2LipSync(network, compositor, fps=fps or config.fps, idle_fps=config.idle_fps)
 
     return open_driver
 

@@ -26,6 +26,7 @@ from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.engines import Engines, sampling_of
 from halfsecond.stages.face import Face
 from halfsecond.stages.floor import Floor, Utterance
+from halfsecond.stages.lipsync import Picture
 from halfsecond.stages.listening import Listener
 from halfsecond.stages.memory import Memory
 from halfsecond.stages.phrases import Phrases
@@ -75,7 +76,9 @@ class Session:
         self._transcript: tuple[int, LiveTranscript] | None = None
         """Of the utterance that begins at that sample."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._face = Face(name, engines.lipsync, outbox=outbox, video=hello.video)
+        self._face = Face(
+            name, engines.lipsync, outbox=outbox, video=hello.video, avatar=hello.avatar or ""
+        )
         self._memory = Memory(
             persona,
             engines.llm,
@@ -109,9 +112,17 @@ class Session:
             start=self._start,
         )
 
-    async def open(self) -> None:
-        """Makes the face ready, takes the persona into the model's cache, and starts to listen."""
+    @property
+    def shown(self) -> Picture | None:
+        """The first picture of the session's face, once it is ready; None without video."""
+        return self._face.first
+
+    async def prepare(self) -> None:
+        """Makes the face ready; raises HalfsecondError where it cannot be."""
         await self._face.open()
+
+    def start(self) -> None:
+        """Takes the persona into the model's cache, and starts to listen and to be seen."""
         self._start(self._listen())
         self._start(self._watch_microphone())
         self._start(self._memory.prefill())
@@ -120,6 +131,7 @@ class Session:
                 fps=self._config.face.idle_fps if self._hello.wants_idle else 0,
                 is_busy=self._is_drawing,
                 generation=lambda: self._generation,
+                mood=lambda: self._state_sent[0],
             )
         )
 

@@ -25,6 +25,7 @@ from halfsecond.audio import float_to_pcm16
 from halfsecond.errors import HalfsecondError
 from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
@@ -117,6 +118,8 @@ class Turn:
         self._task: asyncio.Task[Any] | None = None
         self.video_end_s = 0.0
         self.is_drawing = False
+        self._is_greeting = False
+        self._mood: MoodName = "speaking"
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
         self._speech: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
 
@@ -210,7 +213,8 @@ class Turn:
         return await self._answer(self._think())
 
     async def say(self, text: str) -> wire.TurnEndReason:
-        """Speaks a text that nobody asked for; returns and raises as `run`."""
+        """Greets with a text that nobody asked for; returns and raises as `run`."""
+        self._is_greeting = True
         self._task = asyncio.current_task()
         return await self._answer(self._recite(text))
 
@@ -307,6 +311,7 @@ class Turn:
         resampler = soxr.ResampleStream(SPEECH_RATE_HZ, LIPSYNC_RATE_HZ, 1, dtype="float32")
         fed_s = 0.0
         while (chunk := await self._speech.get()) is not None:
+            self._mood = self._mood_of(chunk.text)
             if not self.is_drawing:
                 self.is_drawing = True  # from here on the driver is this turn's, and does not rest
                 await self._draw("begin")
@@ -321,6 +326,12 @@ class Turn:
             rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
             await self._draw("feed", rest)
             await self._draw("finish")
+
+    def _mood_of(self, clause: str) -> MoodName:
+        """What the face shows while it says a clause."""
+        if clause.rstrip("\"”' ").endswith(("?", "？")):
+            return "asking"
+        return "greeting" if self._is_greeting else "speaking"
 
     async def _draw(
         self,
@@ -337,6 +348,7 @@ class Turn:
             samples=np.zeros(0, np.float32) if samples is None else samples,
             phones=list(phones),
             format=picture_format(settings.video),
+            mood=self._mood,
         )
         with self.timeline.span("lipsync", action, now=self.now):
             pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)

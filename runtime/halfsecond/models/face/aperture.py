@@ -37,17 +37,22 @@ class ApertureMeter:
 
     def measure(self, image: NDArray[np.uint8]) -> float:
         """Aperture of the face in `image`, (h, w, 3) RGB, in eye distances; NaN without a face."""
+        found = self.locate(image)
+        return float("nan") if found is None else mouth_aperture(found)
+
+    def locate(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """(468, 3) landmarks of the face in `image`, as `FaceLandmarker` gives them; or None."""
         if self._last is None:
             faces = self._finder.find_faces(image)
             if not faces:
-                return float("nan")
+                return None
             self._last = faces[0].landmarks
         flat = self._last[:, :2]
         eyes = flat[[points.LEFT_EYE_OUTER, points.RIGHT_EYE_OUTER]]
         # One run on the crop of the frame before: half the cost, and less jitter than two.
         found, confidence = self._landmarker.locate(image, np.concatenate([eyes, flat]), runs=1)
         self._last = found if confidence >= 0.5 else None
-        return mouth_aperture(found) if self._last is not None else float("nan")
+        return self._last
 
     def measure_all(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(n,) apertures of frames in order."""

@@ -50,17 +50,33 @@ class FaceLandmarker:
         half = INPUT_PX / 2
         turn = np.array([[cos, -sin], [sin, cos]], np.float32)
         to_image = np.hstack([turn, (centre - turn @ np.array([half, half], np.float32))[:, None]])
-        smooth = image if scale <= 1.5 else cv2.GaussianBlur(image, (0, 0), 0.35 * scale)
+        if scale > 1.5:  # only what is looked at: a picture may have 33 million pixels
+            image, corner = _around(image, centre, side)
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.35 * scale), np.uint8)
+            to_image[:, 2] -= corner
+        else:
+            corner = np.zeros(2, np.float32)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        crop = cv2.warpAffine(smooth, to_image, (INPUT_PX, INPUT_PX), flags=flags)
+        crop = cv2.warpAffine(image, to_image, (INPUT_PX, INPUT_PX), flags=flags)
         given = {self._input: crop[None].astype(np.float32) / 255.0}
         outputs = list(self._session.run(given).values())
         mesh, flag = sorted((np.asarray(o).ravel() for o in outputs[:2]), key=lambda o: -o.size)
         local = mesh.reshape(468, 3).astype(np.float32)
         found = np.empty_like(local)
-        found[:, :2] = local[:, :2] @ turn.T + to_image[:, 2]
+        found[:, :2] = local[:, :2] @ turn.T + to_image[:, 2] + corner
         found[:, 2] = local[:, 2] * scale
         return found, float(1.0 / (1.0 + np.exp(-float(flag[0]))))
+
+
+def _around(
+    image: NDArray[np.uint8], centre: NDArray[np.float32], side: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The part of the picture that a turned square of `side` can reach, and its corner."""
+    height, width = image.shape[:2]
+    low = (centre - 0.8 * side).astype(int)
+    x0, y0 = min(max(0, int(low[0])), width - 1), min(max(0, int(low[1])), height - 1)
+    reach = int(1.6 * side) + 2
+    return image[y0 : y0 + reach, x0 : x0 + reach], np.array([x0, y0], np.float32)
 
 
 def _square(

@@ -1,38 +1,31 @@
-"""A picture becomes a portrait: read, checked, and framed around the one face it shows."""
+"""A picture becomes a portrait: framed around the one face it shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.errors import PortraitError
 from halfsecond.models.face import points
 from halfsecond.models.face.aperture import mouth_aperture
 from halfsecond.models.face.finder import Face, FaceFinder
+from halfsecond.models.face.picture import BACKDROP, read_picture
+from halfsecond.models.face.suitability import check_faces
 
 DEFAULT_SIZE = (512, 512)
-MIN_EYE_DISTANCE_PX = 50.0
-"""Below this the lips are too few pixels for their contours to be found."""
-RIVAL_SIZE = 0.35
-"""A second face counts when its eyes are at least this part of the first one's apart."""
-MAX_YAW_RAD = 0.60
-MAX_PITCH_RAD = 0.60
-"""Beyond about 35 degrees one corner of the mouth hides behind the lips."""
-MAX_ROLL_RAD = 0.60
-MIN_LUMA = 28.0
-"""Mean brightness of the face, 0 to 255; darker ones have no contours left to find."""
-MIN_SHARPNESS = 4.5
-"""Steepest edges of the face (95th percentile) at 100 px between the eyes, in percent of its mean
-brightness per pixel. The astronaut has 12; blurred by 3 px she has 4.7, and lips become stains."""
 OPEN_MOUTH_GAP = 0.07
 """Wider gaps, in eye distances, are closed by more warping than goes unseen."""
 EYES_ACROSS = 0.235
 """Eye distance as a part of the frame's shorter side: head and shoulders."""
 EYES_DOWN = 0.42
 """Where the eyes are, as a part of the frame's height."""
+
+Fit: TypeAlias = Literal["crop", "pad"]
+"""What becomes of a picture that is narrower or lower than the frame: less of it is shown, or what
+is at its edge goes on, out of focus."""
 
 
 @dataclass(frozen=True)
@@ -72,33 +65,23 @@ def load_portrait(
     *,
     size: tuple[int, int] = DEFAULT_SIZE,
     is_reframed: bool = True,
+    fit: Fit = "crop",
+    is_mirrored: bool = False,
+    backdrop: tuple[int, int, int] | NDArray[np.uint8] = BACKDROP,
 ) -> Portrait:
     """The portrait that the file holds.
 
     size: (width, height) of the frames in pixels.
     is_reframed: False keeps as much of the picture as fits the size's proportions.
+    backdrop: RGB, or a picture, behind a picture that is transparent in parts.
 
     Raises:
         PortraitError: it is no picture, or not one of exactly one usable face.
     """
-    return frame_portrait(read_picture(picture), finder, size=size, is_reframed=is_reframed)
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(h, w, 3) RGB, turned upright as its EXIF orientation says.
-
-    Raises:
-        PortraitError: no file, or not a picture that OpenCV reads.
-    """
-    import cv2
-
-    if not path.is_file():
-        raise PortraitError(f"no picture at {path}; give the path of a JPEG, PNG or WebP file")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise PortraitError(f"{path} is not a picture that can be read; save it as JPEG or PNG")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    image = read_picture(picture).on(backdrop)
+    if is_mirrored:
+        image = np.ascontiguousarray(image[:, ::-1])
+    return frame_portrait(image, finder, size=size, is_reframed=is_reframed, fit=fit)
 
 
 def frame_portrait(
@@ -107,10 +90,11 @@ def frame_portrait(
     *,
     size: tuple[int, int] = DEFAULT_SIZE,
     is_reframed: bool = True,
+    fit: Fit = "crop",
 ) -> Portrait:
     """As `load_portrait`, from (h, w, 3) RGB pixels."""
     face = check_faces(finder.find_faces(image), image)
-    crop = _crop_box(image, face, size, is_reframed=is_reframed)
+    crop = _crop_box(image, face, size, is_reframed=is_reframed, fit=fit)
     framed = _resize_crop(image, crop, size)
     x0, y0, x1, _ = crop
     scale = size[0] / (x1 - x0)
@@ -119,98 +103,37 @@ def frame_portrait(
     return Portrait(framed, again[0].landmarks if again else moved.astype(np.float32))
 
 
-def check_faces(faces: list[Face], image: NDArray[np.uint8]) -> Face:
-    """The one face of `image` that can be brought to life.
-
-    Raises:
-        PortraitError: says what is wrong with the picture and which picture to take instead.
-    """
-    if not faces:
-        raise PortraitError(
-            "no face found in the picture; use one in which a single face looks into the "
-            "camera, upright and not covered"
-        )
-    face = faces[0]
-    rivals = [f for f in faces if f.eye_distance_px >= RIVAL_SIZE * face.eye_distance_px]
-    if len(rivals) > 1:
-        raise PortraitError(
-            f"{len(rivals)} faces found in the picture, expected one; crop it to the face that "
-            "shall speak"
-        )
-    _check_angles(face)
-    if face.eye_distance_px < MIN_EYE_DISTANCE_PX:
-        raise PortraitError(
-            f"the face is too small: {face.eye_distance_px:.0f} px between the outer eye corners, "
-            f"expected at least {MIN_EYE_DISTANCE_PX:.0f}; use a picture of higher resolution or "
-            "taken from closer"
-        )
-    _check_light(face, image)
-    return face
-
-
-def _check_angles(face: Face) -> None:
-    yaw, pitch, roll = face.angles_rad
-    if abs(yaw) > MAX_YAW_RAD or abs(pitch) > MAX_PITCH_RAD:
-        raise PortraitError(
-            f"the face is turned away from the camera (about {np.degrees(yaw):+.0f} degrees "
-            f"sideways, {np.degrees(pitch):+.0f} up or down); use a picture that shows it from "
-            "the front, both corners of the mouth in sight"
-        )
-    if abs(roll) > MAX_ROLL_RAD:
-        raise PortraitError(
-            f"the head is tilted by {np.degrees(roll):+.0f} degrees; rotate the picture until "
-            "the eyes are level"
-        )
-
-
-def _check_light(face: Face, image: NDArray[np.uint8]) -> None:
-    import cv2
-
-    grey = cv2.cvtColor(_face_crop(face, image), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    luma = float(grey.mean())
-    if luma < MIN_LUMA:
-        raise PortraitError(
-            f"the face is too dark (mean brightness {luma:.0f} of 255, expected at least "
-            f"{MIN_LUMA:.0f}); light it from the front or brighten the picture"
-        )
-    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)
-    dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3) / 8
-    dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3) / 8
-    sharpness = float(np.percentile(np.hypot(dx, dy), 95)) / max(luma, 1.0) * 100
-    if sharpness < MIN_SHARPNESS:
-        raise PortraitError(
-            f"the face is too blurred (sharpness {sharpness:.1f}, expected at least "
-            f"{MIN_SHARPNESS:.1f}); use a picture in focus and without motion blur"
-        )
-
-
-def _face_crop(face: Face, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The face alone, scaled to 100 px between the eyes."""
-    import cv2
-
-    flat = face.landmarks[:, :2]
-    low = np.clip(np.floor(flat.min(axis=0)), 0, None).astype(int)
-    high = np.ceil(flat.max(axis=0)).astype(int)
-    crop = image[low[1] : high[1], low[0] : high[0]]
-    scale = 100.0 / face.eye_distance_px
-    width, height = (max(8, round(side * scale)) for side in (crop.shape[1], crop.shape[0]))
-    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(crop, (width, height), interpolation=mode), np.uint8)
-
-
 def _crop_box(
-    image: NDArray[np.uint8], face: Face, size: tuple[int, int], *, is_reframed: bool
+    image: NDArray[np.uint8],
+    face: Face,
+    size: tuple[int, int],
+    *,
+    is_reframed: bool,
+    fit: Fit,
 ) -> tuple[float, float, float, float]:
-    """(x0, y0, x1, y1) of the part of the picture that becomes the frame, inside the picture."""
+    """(x0, y0, x1, y1) of the part of the picture that becomes the frame.
+
+    It lies inside the picture, unless `fit` is "pad", which keeps head and shoulders whole.
+    """
     width, height = image.shape[1], image.shape[0]
-    largest = min(width, height * size[0] / size[1])
+    inside = min(width, height * size[0] / size[1])
     wanted = face.eye_distance_px / EYES_ACROSS * size[0] / min(size)
-    crop_w = min(largest, wanted) if is_reframed else largest
+    if fit == "pad":
+        around = max(width, height * size[0] / size[1])
+        crop_w = min(around, wanted) if is_reframed else around
+    else:
+        crop_w = min(inside, wanted) if is_reframed else inside
     crop_h = crop_w * size[1] / size[0]
     eyes = face.landmarks[[points.LEFT_EYE_OUTER, points.RIGHT_EYE_OUTER], :2].mean(axis=0)
-    x0 = float(np.clip(eyes[0] - crop_w / 2, 0, width - crop_w))
-    y0 = float(np.clip(eyes[1] - crop_h * EYES_DOWN, 0, height - crop_h))
+    x0 = _placed(float(eyes[0]) - crop_w / 2, crop_w, width)
+    y0 = _placed(float(eyes[1]) - crop_h * EYES_DOWN, crop_h, height)
     return x0, y0, x0 + crop_w, y0 + crop_h
+
+
+def _placed(start: float, length: float, limit: float) -> float:
+    """A stretch moved into the picture; one that is longer than it, around it."""
+    low, high = sorted((0.0, limit - length))
+    return min(max(start, low), high)
 
 
 def _resize_crop(
@@ -219,10 +142,14 @@ def _resize_crop(
     """The crop at `size`; enlarged ones get back a little of the edge that enlarging costs."""
     import cv2
 
+    image, crop = _cut(image, crop)
     x0, y0, x1, _ = crop
     scale = size[0] / (x1 - x0)
-    if scale == 1.0 and x0.is_integer() and y0.is_integer():
-        return np.ascontiguousarray(image[int(y0) : int(y0) + size[1], int(x0) : int(x0) + size[0]])
+    rows, columns = slice(int(y0), int(y0) + size[1]), slice(int(x0), int(x0) + size[0])
+    if scale == 1.0 and x0 % 1 == 0.0 and y0 % 1 == 0.0 and min(x0, y0) >= 0.0:
+        whole = image[rows, columns]
+        if whole.shape[:2] == size[::-1]:
+            return np.ascontiguousarray(whole)
     if scale < 1:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / scale), np.uint8)
     # Pixel centres: frame (0, 0) lies half a frame pixel inside the crop's corner.
@@ -238,7 +165,41 @@ def _resize_crop(
     if scale > 1.2:
         soft = cv2.GaussianBlur(framed, (0, 0), 0.6 * scale)
         framed = cv2.addWeighted(framed, 1.35, soft, -0.35, 0)
-    return np.asarray(framed, np.uint8)
+    return _softened_outside(np.asarray(framed, np.uint8), image, to_image)
+
+
+def _cut(
+    image: NDArray[np.uint8], crop: tuple[float, float, float, float]
+) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
+    """The picture without what is far from the crop (8K would be filtered whole), and the crop in
+    it."""
+    x0, y0, x1, y1 = crop
+    reach = 0.1 * (x1 - x0)
+    left, top = (max(0, int(low - reach)) for low in (x0, y0))
+    part = image[top : int(y1 + reach) + 1, left : int(x1 + reach) + 1]
+    return part, (x0 - left, y0 - top, x1 - left, y1 - top)
+
+
+def _softened_outside(
+    framed: NDArray[np.uint8], image: NDArray[np.uint8], to_image: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """What lies beyond the picture's edge goes on out of focus, instead of as streaks."""
+    import cv2
+
+    height, width = framed.shape[:2]
+    inside = cv2.warpAffine(
+        np.full(image.shape[:2], 255, np.uint8),
+        to_image,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+    if inside.min() == 255:
+        return framed
+    reach = 0.06 * min(width, height)
+    soft = cv2.GaussianBlur(framed, (0, 0), reach).astype(np.float32)
+    away = cv2.distanceTransform((inside < 255).astype(np.uint8), cv2.DIST_L2, 3)
+    share = np.clip(away / reach, 0.0, 1.0)[..., None]
+    return np.asarray(np.rint(framed + (soft - framed) * share), np.uint8)
 
 
 def _is_same(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
 
 LIPSYNC_RATE_HZ = 16_000
@@ -45,6 +46,16 @@ class LipSync(Protocol):
         """(width, height) of the frames in pixels."""
         ...
 
+    @property
+    def avatar(self) -> str:
+        """The name of the avatar; empty where the face is a bare picture."""
+        ...
+
+    def feel(self, mood: MoodName) -> None:
+        """The face eases into what goes with this state of the conversation, from the next frame
+        on."""
+        ...
+
     def begin(self) -> None:
         """Starts a new stream of speech at pts 0."""
         ...
@@ -65,6 +76,11 @@ class LipSync(Protocol):
 
     def idle(self) -> Frame:
         """The next frame of the resting face: mouth closed, alive."""
+        ...
+
+    def idle_jpeg(self) -> bytes | None:
+        """The next frame of the resting face as JPEG where it lies ready, instead of `idle`; None
+        where it must be drawn."""
         ...
 
     def close(self) -> None: ...

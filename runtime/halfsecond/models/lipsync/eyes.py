@@ -1,4 +1,5 @@
-"""Blinks: each eye with its lid at several heights, rendered once per portrait."""
+"""Eyes that blink and look: lids at several heights, rendered once per portrait, and irises that
+move."""
 
 from __future__ import annotations
 
@@ -28,32 +29,66 @@ BRIDGE_EDGE = 4.5
 bare noses of five portraits have 1.1 to 2.9, dark rims 8.8 to 31."""
 FLOOR_BELOW = 0.018
 """The lower lid's edge below its landmarks, in eye distances."""
+LEAST_LOOK_PX = 0.1
+IRIS_EDGE = 0.034
+"""Irises move as one up to this near the lids, in eye distances; beyond, they give way."""
 SOFT_PX = 0.9
 """Half the width of the edge between lid and eye."""
 
 
+@dataclass(frozen=True)
+class Eye:
+    """One eye with its lid at several heights."""
+
+    x0: int
+    y0: int
+    iris: NDArray[np.float32]
+    """(h, w) how much of a look each pixel of its window goes along with, 0 to 1."""
+    stages: NDArray[np.uint8]
+    """(STAGES, h, w, 3) what its window in the picture shows, or none behind glasses."""
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture."""
+        height, width = self.iris.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
+
+@dataclass(frozen=True)
 class Eyes:
     """Both eyes of one portrait. Behind glasses they stay open: lids would drag the rims along."""
 
-    def __init__(self, portrait: Portrait) -> None:
-        self._eyes = (
-            []
-            if wears_glasses(portrait)
-            else [
-                _render(portrait, points.LEFT_LID_UPPER, points.LEFT_LID_LOWER, points.LEFT_BROW),
-                _render(
-                    portrait, points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER, points.RIGHT_BROW
-                ),
-            ]
-        )
+    eyes: tuple[Eye, ...]
+    eye_distance_px: float
+
+    @classmethod
+    def of(cls, portrait: Portrait) -> Eyes:
+        """The eyes of the portrait, by its landmarks."""
+        left = (points.LEFT_LID_UPPER, points.LEFT_LID_LOWER, points.LEFT_BROW)
+        right = (points.RIGHT_LID_UPPER, points.RIGHT_LID_LOWER, points.RIGHT_BROW)
+        has_lids = not wears_glasses(portrait)
+        eyes = tuple(_render(portrait, *side, has_lids=has_lids) for side in (left, right))
+        return cls(eyes, portrait.eye_distance_px)
+
+    def look(self, frame: NDArray[np.uint8], x: float, y: float) -> None:
+        """Moves the irises in `frame`, (h, w, 3) RGB, by so many eye distances."""
+        shift = np.array([x, y], np.float32) * np.float32(self.eye_distance_px)
+        if float(np.abs(shift).max()) < LEAST_LOOK_PX:
+            return
+        for eye in self.eyes:
+            part = frame[eye.window]
+            rows, columns = eye.iris.shape
+            at = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)
+            part[...] = sample(np.ascontiguousarray(part), at - eye.iris[..., None] * shift)
 
     def close(self, frame: NDArray[np.uint8], blink: float) -> None:
         """Draws the lids at `blink`, 0 open to 1 closed, into `frame`, (h, w, 3) RGB."""
         stage = round(min(max(blink, 0.0), 1.0) * STAGES)
         if stage == 0:
             return
-        for window, stages in self._eyes:
-            frame[window] = stages[stage - 1]
+        for eye in self.eyes:
+            if len(eye.stages):
+                frame[eye.window] = eye.stages[stage - 1]
 
 
 def wears_glasses(portrait: Portrait) -> bool:
@@ -75,9 +110,13 @@ def wears_glasses(portrait: Portrait) -> bool:
 
 
 def _render(
-    portrait: Portrait, upper: Sequence[int], lower: Sequence[int], brow: Sequence[int]
-) -> tuple[tuple[slice, slice], list[NDArray[np.uint8]]]:
-    """The window of one eye in the picture, and what it shows at each stage."""
+    portrait: Portrait,
+    upper: Sequence[int],
+    lower: Sequence[int],
+    brow: Sequence[int],
+    *,
+    has_lids: bool,
+) -> Eye:
     eye = portrait.eye_distance_px
     flat = portrait.landmarks[:, :2]
     frame = _EyeFrame(flat[upper[0]], flat[upper[-1]])
@@ -85,11 +124,25 @@ def _render(
     width, height = portrait.size
     x0, y0 = np.clip(np.floor(around.min(axis=0) - [0.14 * eye, 0.26 * eye]), 0, None).astype(int)
     x1, y1 = np.ceil(around.max(axis=0) + 0.14 * eye).astype(int)
-    window = (slice(int(y0), min(int(y1), height)), slice(int(x0), min(int(x1), width)))
-    rows, columns = window[0].stop - window[0].start, window[1].stop - window[1].start
+    rows, columns = min(int(y1), height) - int(y0), min(int(x1), width) - int(x0)
     grid = np.stack(np.meshgrid(np.arange(columns) + x0, np.arange(rows) + y0), axis=-1)
-    lid = _find_lid(portrait, frame, upper, lower, brow)
-    return window, _stages(portrait.image, frame, grid.astype(np.float32), lid, eye)
+    corner = np.array([x0, y0], np.float32)
+    iris = _iris(flat[[*upper, *lower[::-1]]] - corner, (rows, columns), eye)
+    stages = np.zeros((0, rows, columns, 3), np.uint8)
+    if has_lids:
+        lid = _find_lid(portrait, frame, upper, lower, brow)
+        stages = np.stack(_stages(portrait.image, frame, grid.astype(np.float32), lid, eye))
+    return Eye(int(x0), int(y0), iris, stages)
+
+
+def _iris(outline: Array, shape: tuple[int, int], eye: float) -> NDArray[np.float32]:
+    """1 in the middle of the eye's opening, falling to 0 at the lids."""
+    import cv2
+
+    opening: NDArray[np.uint8] = np.zeros(shape, np.uint8)
+    cv2.fillPoly(opening, [np.round(outline).astype(np.int32)], (1.0,))
+    inside = cv2.distanceTransform(opening, cv2.DIST_L2, 5)
+    return smooth_step(0.0, IRIS_EDGE * eye, np.asarray(inside, np.float32))
 
 
 @dataclass(frozen=True)

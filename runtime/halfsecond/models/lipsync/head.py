@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,26 +23,35 @@ HEAD_FADE = 1.30
 """Beyond this many nothing moves."""
 BREATH_SHARE = 0.006
 """Rise of the shoulders with a breath, in eye distances: about half a pixel at 512."""
+BROW_RAISE = 0.045
+"""How far raised brows go up, in eye distances."""
+SMILE_OUT, SMILE_UP = 0.045, 0.050
+"""How far a smile takes the corners of the mouth, in eye distances."""
+CHEEK_UP = 0.022
+"""How far it lifts the cheeks."""
+CHEEKS = (50, 280)
 STILL_PX = 0.02
 """Cells that no pose moves by more than this are left out of the remap."""
 
 
+@dataclass(frozen=True)
 class Head:
     """The head of one portrait; moves whatever frame was drawn of it."""
 
-    def __init__(self, portrait: Portrait) -> None:
+    warp: Warp
+    eye_distance_px: float
+
+    @classmethod
+    def of(cls, portrait: Portrait) -> Head:
+        """The head of the portrait, by its landmarks."""
         width, height = portrait.size
         whole = Grid(0, 0, -(-width // STEP_PX), -(-height // STEP_PX), STEP_PX)
-        fields = _fields(portrait, whole)
-        grid, fields = _moving_part(whole, fields)
-        self._warp = Warp(grid, fields)
-        rows, columns = grid.shape
-        self._window = (
-            slice(grid.y0, min(grid.y0 + rows, height)),
-            slice(grid.x0, min(grid.x0 + columns, width)),
-        )
-        self._pixels = grid.pixels()
-        self._eye = portrait.eye_distance_px
+        grid, fields = _moving_part(whole, _fields(portrait, whole))
+        return cls(Warp(grid, fields), portrait.eye_distance_px)
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.float32]:
+        return self.warp.grid.pixels()
 
     def move(self, frame: NDArray[np.uint8], pose: ExpressionPose) -> NDArray[np.uint8]:
         """A frame with the head turned; `frame` is left as it is."""
@@ -49,23 +60,25 @@ class Head:
                 pose.yaw_rad,
                 pose.pitch_rad,
                 pose.roll_rad,
-                pose.shift_x * self._eye,
-                pose.shift_y * self._eye,
+                pose.shift_x * self.eye_distance_px,
+                pose.shift_y * self.eye_distance_px,
                 pose.breath,
+                pose.brow,
+                pose.smile,
             ],
             np.float32,
         )
-        at = enlarge(self._warp.inverse(weights), STEP_PX)
+        at = enlarge(self.warp.inverse(weights), STEP_PX)
         at += self._pixels
         moved = np.array(frame)
-        part = moved[self._window]
+        part = moved[self.warp.grid.window]  # cells at the picture's edge may reach beyond it
         at = at[: part.shape[0], : part.shape[1]]
         part[...] = sample(frame, at)
         return moved
 
 
 def _fields(portrait: Portrait, grid: Grid) -> Array:
-    """(6, rows, columns, 2): yaw, pitch, roll per radian, x and y per pixel, one breath."""
+    """(8, rows, columns, 2): yaw, pitch, roll per radian, x, y per pixel, breath, brows, smile."""
     width, height = portrait.size
     at = grid.centres()
     x, y = at[..., 0], at[..., 1]
@@ -91,7 +104,42 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
         (zero, head),
         (zero, breath),
     ]
-    return np.stack([_field(dx, dy) for dx, dy in pairs])
+    return np.stack(
+        [*(_field(dx, dy) for dx, dy in pairs), _brows(portrait, x, y), _smile(portrait, at)]
+    )
+
+
+def _brows(portrait: Portrait, x: Array, y: Array) -> NDArray[np.float32]:
+    """Both brows up, the forehead with them; the lids stay."""
+    eye, flat = portrait.eye_distance_px, portrait.landmarks[:, :2]
+    raised = np.zeros_like(x)
+    for brow, lid in (
+        (points.LEFT_BROW, points.LEFT_LID_UPPER),
+        (points.RIGHT_BROW, points.RIGHT_LID_UPPER),
+    ):
+        marks = flat[list(brow)]
+        middle_x, middle_y = marks.mean(axis=0)
+        half = float(np.ptp(marks[:, 0])) / 2
+        room = max(float(flat[list(lid), 1].min()) - float(middle_y), 0.06 * eye)
+        aside = 1.0 - smooth_step(0.75, 1.6, np.abs(x - middle_x) / half)
+        below = 1.0 - smooth_step(0.1, 1.0, (y - middle_y) / room)
+        above = 1.0 - smooth_step(0.0, 0.50, (middle_y - y) / eye)
+        raised = np.maximum(raised, aside * below * above)
+    return _field(np.zeros_like(x), -BROW_RAISE * eye * raised)
+
+
+def _smile(portrait: Portrait, at: Array) -> NDArray[np.float32]:
+    """The corners of the mouth out and up, the cheeks up."""
+    eye, flat = portrait.eye_distance_px, portrait.landmarks[:, :2]
+
+    def near(place: Array, reach: float) -> Array:
+        away = ((at - place) ** 2).sum(axis=-1) / (2 * (reach * eye) ** 2)
+        return np.asarray(np.exp(-away), np.float32)
+
+    left, right = (near(flat[i], 0.17) for i in (points.MOUTH_LEFT, points.MOUTH_RIGHT))
+    cheeks = sum((near(flat[i], 0.22) for i in CHEEKS), np.zeros_like(left))
+    up = SMILE_UP * (left + right) + CHEEK_UP * cheeks
+    return _field(SMILE_OUT * eye * (right - left), -eye * up)
 
 
 def _field(dx: NDArray[Any], dy: NDArray[Any]) -> NDArray[np.float32]:
@@ -138,7 +186,7 @@ def _lever(portrait: Portrait, at: Array) -> Array:
 
 def _moving_part(whole: Grid, fields: Array) -> tuple[Grid, Array]:
     """The grid cut down to the cells that some pose moves visibly."""
-    reach = np.array([0.05, 0.05, 0.05, 4.0, 4.0, 1.0], np.float32)[:, None, None]
+    reach = np.array([0.05, 0.05, 0.05, 4.0, 4.0, 1.0, 1.0, 1.0], np.float32)[:, None, None]
     moved = (np.abs(fields).max(axis=-1) * reach).max(axis=0) > STILL_PX
     rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
     y0, y1 = max(0, int(rows[0]) - 1), min(whole.rows, int(rows[-1]) + 2)

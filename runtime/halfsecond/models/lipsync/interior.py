@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,30 +27,47 @@ TEETH_LENGTH = 0.048
 """How far drawn upper teeth reach below the edge of the resting upper lip, in eye distances."""
 
 
+@dataclass(frozen=True)
 class Interior:
-    """The inside of one mouth: upper teeth stay with the head, all else goes with the jaw."""
+    """The inside of one mouth: upper teeth stay with the head, all else goes with the jaw.
 
-    def __init__(self, image: NDArray[np.uint8], lips: Lips, window: Grid, skin: Array) -> None:
-        """image: the portrait; skin: (3,) mean RGB of the cheeks."""
-        self._drop_px = JAW_DROP * lips.eye_distance
-        self._down = lips.to_image(np.array([0.0, 1.0], np.float32))
-        self._place = _Inside(lips, window)
-        self._skin = skin
-        self.shadow = self._tint(THROAT)
-        """(3,) what is seen where hardly any light falls between the lips."""
-        self.cavity = self._cavity(lips)
-        teeth = self._own_teeth(image, lips, window)
-        self.upper_teeth = teeth if teeth is not None else self._drawn_teeth(lips)
-        self._tongue = self._draw_tongue(lips)
-        self._lower_teeth = self._draw_lower_teeth(lips)
+    Layers are (h, w, 4) float32 over the mouth's window: colour times cover, then the cover.
+    """
+
+    drop_px: float
+    """Way of the jaw at full opening."""
+    down: Array
+    """(2,) direction of the chin in the picture."""
+    shadow: Array
+    """(3,) what is seen where hardly any light falls between the lips."""
+    cavity: Array
+    """(h, w, 3)"""
+    upper_teeth: Array
+    tongue: Array
+    lower_teeth: Array
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8], lips: Lips, window: Grid, skin: Array) -> Interior:
+        """What is drawn between `lips`. image: the portrait; skin: (3,) mean RGB of the cheeks."""
+        painter = _Painter(lips, window, skin)
+        teeth = painter.own_teeth(image)
+        return cls(
+            drop_px=JAW_DROP * lips.eye_distance,
+            down=lips.to_image(np.array([0.0, 1.0], np.float32)),
+            shadow=painter.tint(THROAT),
+            cavity=painter.cavity(),
+            upper_teeth=painter.drawn_teeth() if teeth is None else teeth,
+            tongue=painter.tongue(),
+            lower_teeth=painter.lower_teeth(),
+        )
 
     def draw(self, pose: MouthPose) -> Array:
         """(h, w, 3) float32 RGB of the window."""
         result = self.cavity.copy()
         lit = max(0.0, 1.0 - 1.1 * pose.round)
-        drop = pose.jaw * self._drop_px
-        _lay(result, self._moved(self._tongue, 0.80 * drop))
-        _lay(result, self._moved(self._lower_teeth * np.float32(lit), drop))
+        drop = pose.jaw * self.drop_px
+        _lay(result, self._moved(self.tongue, 0.80 * drop))
+        _lay(result, self._moved(self.lower_teeth * np.float32(lit), drop))
         # Lips that hardly part, or are pushed forward, leave the teeth in the dark.
         light = smooth_step(0.06, 0.36, np.array(pose.opening)) * np.float32(lit)
         _lay(result, self.upper_teeth * light)
@@ -57,11 +76,19 @@ class Interior:
     def _moved(self, layer: Array, distance_px: float) -> Array:
         import cv2
 
-        dx, dy = (self._down * distance_px).tolist()
+        dx, dy = (self.down * distance_px).tolist()
         move = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
         return np.asarray(cv2.warpAffine(layer, move, layer.shape[1::-1]), np.float32)
 
-    def _tint(self, shares: tuple[float, float, float]) -> Array:
+
+class _Painter:
+    """Paints the layers of one mouth."""
+
+    def __init__(self, lips: Lips, window: Grid, skin: Array) -> None:
+        self._place = _Inside(lips, window)
+        self._lips, self._window, self._skin = lips, window, skin
+
+    def tint(self, shares: tuple[float, float, float]) -> Array:
         """A colour relative to the skin; grey where the portrait is grey."""
         colour = self._skin * np.array(shares, np.float32)
         grey = colour.mean()
@@ -74,19 +101,21 @@ class Interior:
         grey = np.ptp(self._skin) < 0.04 * float(self._skin.max())
         return np.full(3, colour.mean(), np.float32) if grey else colour
 
-    def _cavity(self, lips: Lips) -> Array:
+    def cavity(self) -> Array:
+        """The dark, darker further in."""
         at = self._place
-        depth = smooth_step(0.0, 0.24 * lips.eye_distance, at.y - at.seam)
+        depth = smooth_step(0.0, 0.24 * self._lips.eye_distance, at.y - at.seam)
         edge = smooth_step(0.55, 1.0, np.abs(at.u))
-        near, far = self._tint(CAVITY), self._tint(THROAT)
+        near, far = self.tint(CAVITY), self.tint(THROAT)
         dark = np.clip(0.75 - 0.75 * depth + edge, 0.0, 1.0)[..., None]
         return np.asarray(near * (1 - dark) + far * dark, np.float32)
 
-    def _own_teeth(self, image: NDArray[np.uint8], lips: Lips, window: Grid) -> Array | None:
+    def own_teeth(self, image: NDArray[np.uint8]) -> Array | None:
         """The teeth that the portrait shows, as colour and cover; None where it shows none."""
         import cv2
 
-        at, eye = self._place, lips.eye_distance
+        at, lips, window = self._place, self._lips, self._window
+        eye = lips.eye_distance
         if float(at.gap.max()) < OWN_TEETH_GAP * eye:
             return None
         inside = (at.y > at.upper + 0.01 * eye) & (at.y < at.lower - 0.01 * eye)
@@ -104,8 +133,9 @@ class Interior:
         side = 1.0 - smooth_step(0.86, 0.98, np.abs(at.u))
         return _cover(colour, bottom * side)
 
-    def _drawn_teeth(self, lips: Lips) -> Array:
-        at, eye = self._place, lips.eye_distance
+    def drawn_teeth(self) -> Array:
+        """Upper teeth for a portrait that shows none."""
+        at, eye = self._place, self._lips.eye_distance
         ivory = self._ivory()
         gaps, heights = _teeth_shape(at.u, 0.30)
         bottom = at.seam + TEETH_LENGTH * eye * (heights - 0.35 * at.u**2)
@@ -114,8 +144,9 @@ class Interior:
         shade = (1.0 - 0.55 * smooth_step(0.15, 0.85, np.abs(at.u))) * (1.0 - 0.16 * gaps)
         return _cover(ivory * shade[..., None], cover)
 
-    def _draw_lower_teeth(self, lips: Lips) -> Array:
-        at, eye = self._place, lips.eye_distance
+    def lower_teeth(self) -> Array:
+        """Lower teeth, which hardly any light reaches."""
+        at, eye = self._place, self._lips.eye_distance
         gaps, heights = _teeth_shape(at.u, 0.19)
         top = at.seam + 0.012 * eye - 0.006 * eye * heights + 0.05 * eye * at.u**2
         cover = smooth_step(-0.006 * eye, 0.010 * eye, at.y - top)
@@ -123,14 +154,15 @@ class Interior:
         shade = (0.66 - 0.25 * smooth_step(0.1, 0.6, np.abs(at.u))) * (1.0 - 0.14 * gaps)
         return _cover(self._ivory() * shade[..., None], 0.8 * cover)
 
-    def _draw_tongue(self, lips: Lips) -> Array:
-        at, eye = self._place, lips.eye_distance
+    def tongue(self) -> Array:
+        """The tongue at rest, behind the lower teeth."""
+        at, eye = self._place, self._lips.eye_distance
         top = at.seam - 0.045 * eye * np.clip(1.0 - (at.u / 0.62) ** 2, -1.0, 1.0) + 0.012 * eye
         cover = smooth_step(-0.014 * eye, 0.026 * eye, at.y - top)
         cover *= 1.0 - smooth_step(0.35, 0.72, np.abs(at.u))
         light = 0.55 + 0.25 * smooth_step(0.0, 0.07 * eye, at.y - top)
         groove = 1.0 - 0.10 * np.exp(-((at.u / 0.08) ** 2))
-        return _cover(self._tint(TONGUE) * (light * groove)[..., None], 0.9 * cover)
+        return _cover(self.tint(TONGUE) * (light * groove)[..., None], 0.9 * cover)
 
 
 class _Inside:

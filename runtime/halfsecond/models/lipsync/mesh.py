@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import DEFAULT_SIZE, Portrait, load_portrait
 from halfsecond.models.lipsync.articulation import PhoneTrack
+from halfsecond.models.lipsync.avatar import Avatar
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, Frame
-from halfsecond.models.lipsync.expression import Expression
+from halfsecond.models.lipsync.expression import Expression, Liveliness
 from halfsecond.models.lipsync.hearing import Hearing
+from halfsecond.models.lipsync.mood import Composure, MoodName
 from halfsecond.models.lipsync.mouth import MouthPose
 from halfsecond.models.tts.voice import Phone
 
@@ -26,6 +28,8 @@ SETTLE_S = 0.24
 """Frames after the last sound in which the mouth comes to rest."""
 STRESS_S = 0.25
 """The head follows the weight of the words at this pace: slower than syllables."""
+SETTLED_STRESS = 0.01
+"""A nod that is over but for this part is a seventh of a pixel from the head's place."""
 ONSET_S = 0.03
 SETTLE_RATE_S = 0.06
 """A mouth that was left open, or is taken over from another stream, closes at this pace."""
@@ -36,25 +40,30 @@ class MeshLipSync:
 
     def __init__(
         self,
-        portrait: Portrait,
+        face: Portrait | Avatar,
         *,
         fps: int = DEFAULT_FPS,
+        idle_fps: int = 0,
         seed: int = 0,
         is_expressive: bool = True,
+        liveliness: Liveliness | None = None,
         look_ahead_s: float = LOOK_AHEAD_S,
     ) -> None:
-        """seed: decides when the face blinks and how it sways; the same seed, the same frames.
+        """face: of an avatar all is ready; a portrait is made one first.
 
-        is_expressive: False keeps everything but the mouth still.
+        idle_fps: at which `idle` will be called; 0: as often as there are frames of speech.
+        seed: decides when the face blinks and how it sways; the same seed, the same frames.
+        is_expressive: False keeps everything but the mouth still; `liveliness` says it in parts.
         """
-        self._compositor = Compositor(
-            portrait, expression=Expression(seed=seed, is_on=is_expressive)
+        expression = Expression(seed=seed, is_on=is_expressive, liveliness=liveliness)
+        self._compositor = Compositor(face, expression=expression)
+        self._composure = Composure(
+            fps=fps, idle_fps=idle_fps, is_expressive=expression.liveliness.is_expressive
         )
         self._fps = fps
+        self._idle_fps = idle_fps or fps
         self._look_ahead_s = look_ahead_s
-        self._rendered_frames = 0
         self._stress = 0.0
-        self._stress_step = 1.0 - float(np.exp(-1 / (fps * STRESS_S)))
         self._shown = np.zeros(6, np.float32)
         self._stream = _Stream(self._shown)
 
@@ -94,6 +103,13 @@ class MeshLipSync:
     def size(self) -> tuple[int, int]:
         return self._compositor.portrait.size
 
+    @property
+    def avatar(self) -> str:
+        return self._compositor.avatar.name
+
+    def feel(self, mood: MoodName) -> None:
+        self._composure.name = mood
+
     def begin(self) -> None:
         self._stream = _Stream(self._shown)
 
@@ -108,10 +124,15 @@ class MeshLipSync:
         return self._frames(self._stream)
 
     def idle(self) -> Frame:
-        self._shown = self._shown * np.float32(np.exp(-1 / (self._fps * SETTLE_RATE_S)))
+        self._shown = self._shown * np.float32(np.exp(-1 / (self._idle_fps * SETTLE_RATE_S)))
         if float(np.abs(self._shown).max()) < 0.01:
             self._shown = np.zeros(6, np.float32)
-        return self._render(pts_s=0.0, is_driven=False)
+        return self._render(pts_s=0.0, is_driven=False, is_idle=True)
+
+    def idle_jpeg(self) -> bytes | None:
+        if self._shown.any() or self._stress > SETTLED_STRESS:
+            return None
+        return self._compositor.idle_jpeg(self._composure)
 
     def close(self) -> None:
         self._stream = _Stream(self._shown)
@@ -124,13 +145,12 @@ class MeshLipSync:
             self._shown = stream.pose(pts_s)
             yield self._render(pts_s=pts_s, is_driven=pts_s < stream.length_s)
 
-    def _render(self, *, pts_s: float, is_driven: bool) -> Frame:
+    def _render(self, *, pts_s: float, is_driven: bool, is_idle: bool = False) -> Frame:
         pose = MouthPose.from_array(self._shown)
-        self._stress += (pose.opening - self._stress) * self._stress_step
-        image = self._compositor.render_pose(
-            pose, self._rendered_frames / self._fps, stress=self._stress
-        )
-        self._rendered_frames += 1
+        fps = self._idle_fps if is_idle else self._fps
+        self._stress += (pose.opening - self._stress) * (1.0 - float(np.exp(-1 / (fps * STRESS_S))))
+        t_s, mood = self._composure.step(is_idle=is_idle)
+        image = self._compositor.render_pose(pose, t_s, stress=self._stress, mood=mood)
         return Frame(image, pts_s, pose.opening, is_driven)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,47 +22,83 @@ Array = NDArray[np.floating]
 CHEEKS = (50, 280, 205, 425, 101, 330)
 
 
+@dataclass(frozen=True)
 class MouthLayers:
     """One portrait's lower face, ready to be drawn in any pose."""
 
-    def __init__(self, portrait: Portrait) -> None:
-        self.lips: Lips = snap_lips(portrait.image, find_lips(portrait))
-        size, eye = portrait.size, self.lips.eye_distance
-        flat = portrait.landmarks[:, :2]
-        low, high = flat.min(axis=0), flat.max(axis=0)
-        nose = flat[points.NOSE_TIP]
-        box = (low[0] - 0.25 * eye, nose[1] - 0.38 * eye, high[0] + 0.25 * eye, high[1] + 0.8 * eye)
-        self.grid = Grid.around((float(box[0]), float(box[1]), float(box[2]), float(box[3])), size)
-        upper, lower = lip_fields(self.lips, self.grid)
-        self._upper, self._lower = Warp(self.grid, upper), Warp(self.grid, lower)
-        self._above = _above_seam(self.lips, self.grid)
-        self._pixels = self.grid.pixels() - np.array([self.grid.x0, self.grid.y0], np.float32)
-        self._face = np.ascontiguousarray(portrait.image[self.grid.window])
-        self._set_mouth(portrait)
+    lips: Lips
+    upper: Warp
+    """The face above the slit of the mouth; both on the grid of the lower face."""
+    lower: Warp
+    """The face below it."""
+    above: NDArray[np.bool_]
+    """(rows, columns, 1) the grid's cells above the slit."""
+    face: NDArray[np.uint8]
+    """(h, w, 3) what the portrait shows there."""
+    mouth: Grid
+    """The small window in which the lips part."""
+    upper_lip: NDArray[np.uint8]
+    """(h, w, 4) RGB and cover, over the lower face."""
+    lower_lip: NDArray[np.uint8]
+    interior: Interior
 
-    def _set_mouth(self, portrait: Portrait) -> None:
-        """The small window in which the lips part, and what is drawn there."""
-        self.mouth = _mouth_window(self.lips, self.grid)
+    @classmethod
+    def of(cls, portrait: Portrait) -> MouthLayers:
+        """What is drawn of the portrait's mouth."""
+        lips = snap_lips(portrait.image, find_lips(portrait))
+        grid = _lower_face(portrait)
+        upper, lower = lip_fields(lips, grid)
+        mouth = _mouth_window(lips, grid)
+        upper_lip, lower_lip = _lip_sources(portrait.image, lips, grid)
+        return cls(
+            lips=lips,
+            upper=Warp(grid, upper),
+            lower=Warp(grid, lower),
+            above=_above_seam(lips, grid),
+            face=np.ascontiguousarray(portrait.image[grid.window]),
+            mouth=mouth,
+            upper_lip=upper_lip,
+            lower_lip=lower_lip,
+            interior=Interior.of(portrait.image, lips, mouth, skin_colour(portrait)),
+        )
+
+    @property
+    def grid(self) -> Grid:
+        """The part of the picture that speaking moves."""
+        return self.upper.grid
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.float32]:
+        return self.grid.pixels() - np.array([self.grid.x0, self.grid.y0], np.float32)
+
+    @cached_property
+    def _inner(self) -> tuple[slice, slice]:
+        """The mouth's window in the grid's pixels."""
         y0, x0 = self.mouth.y0 - self.grid.y0, self.mouth.x0 - self.grid.x0
         rows, columns = self.mouth.shape
-        self._inner = (slice(y0, y0 + rows), slice(x0, x0 + columns))
-        # One cell more on each side: pixels at the window's edge lie between two cells.
-        self._cells = (
-            slice(y0 // STEP_PX - 1, (y0 + rows) // STEP_PX + 1),
-            slice(x0 // STEP_PX - 1, (x0 + columns) // STEP_PX + 1),
+        return slice(y0, y0 + rows), slice(x0, x0 + columns)
+
+    @cached_property
+    def _cells(self) -> tuple[slice, slice]:
+        """Its cells, and one more on each side: pixels at its edge lie between two cells."""
+        rows, columns = self._inner
+        return (
+            slice(rows.start // STEP_PX - 1, rows.stop // STEP_PX + 1),
+            slice(columns.start // STEP_PX - 1, columns.stop // STEP_PX + 1),
         )
-        self._mouth_pixels = np.ascontiguousarray(self._pixels[self._inner])
-        self._upper_lip, self._lower_lip = _lip_sources(portrait.image, self.lips, self.grid)
-        self._interior = Interior(portrait.image, self.lips, self.mouth, skin_colour(portrait))
+
+    @cached_property
+    def _mouth_pixels(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._pixels[self._inner])
 
     def draw(self, frame: NDArray[np.uint8], pose: MouthPose) -> None:
         """Draws the pose into `frame`, (h, w, 3) RGB, which shows the portrait elsewhere."""
         weights = _weights(pose)
-        upper, lower = self._upper.inverse(weights), self._lower.inverse(weights)
-        both = np.where(self._above, upper, lower)
+        upper, lower = self.upper.inverse(weights), self.lower.inverse(weights)
+        both = np.where(self.above, upper, lower)
         at = enlarge(both, STEP_PX) + self._pixels
         target = frame[self.grid.window]
-        target[...] = sample(self._face, at)
+        target[...] = sample(self.face, at)
         target[self._inner] = self._draw_mouth(upper, lower, pose)
 
     def _fitted(self, layer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,15 +110,15 @@ class MouthLayers:
     ) -> NDArray[np.uint8]:
         import cv2
 
-        up = sample(self._upper_lip, self._fitted(upper) + self._mouth_pixels)
-        low = sample(self._lower_lip, self._fitted(lower) + self._mouth_pixels)
+        up = sample(self.upper_lip, self._fitted(upper) + self._mouth_pixels)
+        low = sample(self.lower_lip, self._fitted(lower) + self._mouth_pixels)
         over, under = up[..., 3:].astype(np.float32) / 255, low[..., 3:].astype(np.float32) / 255
-        inside = self._interior.draw(pose)
+        inside = self.interior.draw(pose)
         # Lips shade what is behind them: the upper one most.
         soft = 0.030 * self.lips.eye_distance
         shade = 0.66 * over + 0.62 * under * (1 - over)
         dark = np.asarray(cv2.GaussianBlur(shade, (0, 0), soft), np.float32)[..., None]
-        inside += (self._interior.shadow - inside) * dark
+        inside += (self.interior.shadow - inside) * dark
         result = inside + (low[..., :3] - inside) * under
         result += (up[..., :3] - result) * over
         return np.clip(result + 0.5, 0, 255).astype(np.uint8)
@@ -109,6 +148,15 @@ def _weights(pose: MouthPose) -> Array:
         ],
         np.float32,
     )
+
+
+def _lower_face(portrait: Portrait) -> Grid:
+    """What speaking can move: from the nose down to the neck, and the cheeks."""
+    eye, flat = portrait.eye_distance_px, portrait.landmarks[:, :2]
+    (x0, _), (x1, y1) = flat.min(axis=0).tolist(), flat.max(axis=0).tolist()
+    nose_y = float(flat[points.NOSE_TIP, 1])
+    box = (x0 - 0.25 * eye, nose_y - 0.38 * eye, x1 + 0.25 * eye, y1 + 0.8 * eye)
+    return Grid.around(box, portrait.size)
 
 
 def _above_seam(lips: Lips, grid: Grid) -> NDArray[np.bool_]:

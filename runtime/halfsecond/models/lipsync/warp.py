@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -60,20 +61,26 @@ class Grid:
         return np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
 
 
+@dataclass(frozen=True)
 class Warp:
     """Fields on one grid that a frame mixes; gives the maps that `cv2.remap` wants."""
 
-    def __init__(self, grid: Grid, fields: NDArray[np.floating]) -> None:
-        """fields: (k, rows, columns, 2), the displacement in pixels at full weight."""
-        self.grid = grid
-        self._fields = np.ascontiguousarray(fields.reshape(len(fields), -1), np.float32)
-        self._cells = grid.centres()
-        rows, columns = np.mgrid[0 : grid.rows, 0 : grid.columns].astype(np.float32)
-        self._index = np.stack([columns, rows], axis=-1)
+    grid: Grid
+    fields: Array
+    """(k, rows, columns, 2), the displacement in pixels at full weight."""
+
+    @cached_property
+    def _flat(self) -> Array:
+        return np.ascontiguousarray(self.fields.reshape(len(self.fields), -1), np.float32)
+
+    @cached_property
+    def _index(self) -> Array:
+        rows, columns = np.mgrid[0 : self.grid.rows, 0 : self.grid.columns].astype(np.float32)
+        return np.stack([columns, rows], axis=-1)
 
     def forward(self, weights: Array) -> Array:
         """(rows, columns, 2) displacement of the mix."""
-        return (weights @ self._fields).reshape(self._cells.shape)
+        return (weights @ self._flat).reshape(self.grid.rows, self.grid.columns, 2)
 
     def inverse(self, weights: Array) -> Array:
         """(rows, columns, 2) displacement to where each cell of the result comes from."""

@@ -21,6 +21,7 @@ from halfsecond.models.lipsync.mel import (
     MelStream,
     first_step,
 )
+from halfsecond.models.lipsync.mood import Composure, Mood, MoodName
 from halfsecond.models.lipsync.mouth import CLOSED
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork, face_input
 from halfsecond.models.tts.voice import Phone
@@ -68,24 +69,30 @@ class Wav2LipSync:
         compositor: Compositor,
         *,
         fps: int = DEFAULT_FPS,
+        idle_fps: int = 0,
         first_batch_frames: int = FIRST_BATCH_FRAMES,
         batch_frames: int = BATCH_FRAMES,
     ) -> None:
         """network, compositor: may be shared by the drivers of one thread.
 
+        idle_fps: at which `idle` will be called; 0: as often as there are frames of speech.
         first_batch_frames, batch_frames: most frames that one run of the network draws, at the
         start of a stream and later.
         """
         self._network = network
         self._compositor = compositor
         self._fps = fps
+        self._composure = Composure(
+            fps=fps,
+            idle_fps=idle_fps,
+            is_expressive=compositor.expression.liveliness.is_expressive,
+        )
         self._batches_frames = (first_batch_frames, batch_frames)
         x0, y0, x1, y1 = compositor.face_box
         crop = compositor.portrait.image[y0:y1, x0:x1]
         self._face = face_input(crop, network.patch_px)
         resting = compositor.render_pose(CLOSED, 0.0)[y0:y1, x0:x1]
         self._resting_mouth = _mouth_region(_square(resting, network.patch_px))
-        self._life_frames = 0
         self._presence = 0.0
         self._patch: Patch | None = None
         self.begin()
@@ -124,6 +131,13 @@ class Wav2LipSync:
     def size(self) -> tuple[int, int]:
         return self._compositor.portrait.size
 
+    @property
+    def avatar(self) -> str:
+        return self._compositor.avatar.name
+
+    def feel(self, mood: MoodName) -> None:
+        self._composure.name = mood
+
     def begin(self) -> None:
         self._stream = object()  # frames that an earlier stream still had to give end here
         self._ears = MelStream()
@@ -153,7 +167,10 @@ class Wav2LipSync:
         return self._settling(self._stream)
 
     def idle(self) -> Frame:
-        return self._frame(None, pts_s=0.0, is_driven=False)
+        return self._frame(None, pts_s=0.0, is_driven=False, is_idle=True)
+
+    def idle_jpeg(self) -> bytes | None:
+        return None if self._presence else self._compositor.idle_jpeg(self._composure)
 
     def close(self) -> None:
         self.begin()
@@ -201,30 +218,31 @@ class Wav2LipSync:
         self._shown_frames += 1
         return self._frame(patch, pts_s=pts_s, is_driven=is_driven)
 
-    def _frame(self, patch: Patch | None, *, pts_s: float, is_driven: bool) -> Frame:
+    def _frame(
+        self, patch: Patch | None, *, pts_s: float, is_driven: bool, is_idle: bool = False
+    ) -> Frame:
         """The next picture: the resting mouth (None), `patch`, or one easing into the other."""
-        life_s = self._life_frames / self._fps
-        self._life_frames += 1
+        life_s, mood = self._composure.step(is_idle=is_idle)
         if patch is None:
             presence = self._presence - 1.0 / max(1.0, CLOSING_S * self._fps)
         else:
             presence = self._presence + 1.0 / max(1.0, OPENING_S * self._fps)
             self._patch = patch
         self._presence = min(max(round(presence, 6), 0.0), 1.0)
-        image, mouth = self._composed(life_s)
+        image, mouth = self._composed(life_s, mood)
         return Frame(image=image, pts_s=pts_s, mouth=mouth, is_driven=is_driven)
 
-    def _composed(self, life_s: float) -> tuple[NDArray[np.uint8], float]:
+    def _composed(self, life_s: float, mood: Mood) -> tuple[NDArray[np.uint8], float]:
         presence = self._presence * self._presence * (3.0 - 2.0 * self._presence)
         if self._patch is None or presence == 0.0:
-            return self._compositor.render_pose(CLOSED, life_s), 0.0
+            return self._compositor.render_pose(CLOSED, life_s, mood=mood), 0.0
         mouth = presence * self._opening(self._patch)
-        drawn = self._compositor.render_patch(self._patch, life_s)
+        drawn = self._compositor.render_patch(self._patch, life_s, mood=mood)
         if presence == 1.0:
             return drawn, mouth
         import cv2
 
-        resting = self._compositor.render_pose(CLOSED, life_s)
+        resting = self._compositor.render_pose(CLOSED, life_s, mood=mood)
         mixed = cv2.addWeighted(drawn, presence, resting, 1.0 - presence, 0.0)
         return np.asarray(mixed, np.uint8), mouth
 

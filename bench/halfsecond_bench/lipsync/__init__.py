@@ -1,0 +1,1 @@
+"""How well lips move, by what is seen on the pictures."""

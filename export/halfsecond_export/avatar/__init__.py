@@ -1,0 +1,1 @@
+"""One photo to a face that is ready to speak."""
