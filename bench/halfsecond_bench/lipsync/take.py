@@ -36,6 +36,8 @@ class Take:
     """(20, 2) outline of the lips in pixels; NaN likewise."""
     frame_ms: list[float] = field(default_factory=list)
     """Time that each frame took to make."""
+    core_ms: list[float] = field(default_factory=list)
+    """The same on the processor: what others do on the machine hardly counts."""
 
     @property
     def at_s(self) -> NDArray[np.float64]:
@@ -67,10 +69,11 @@ def take(
     """
     found = Take(speech)
     nothing = np.full((len(LIPS), 2), np.nan, np.float32)
-    for frame, took_ms in spoken(driver, speech):
+    for frame, took_ms, core_ms in spoken(driver, speech):
         found.times_s.append(frame.pts_s)
         found.commanded.append(frame.mouth)
         found.frame_ms.append(took_ms)
+        found.core_ms.append(core_ms)
         for watch in watches:
             watch(frame)
         marks = meter.locate(frame.image) if meter and looks_at(frame.pts_s) else None
@@ -79,8 +82,8 @@ def take(
     return found
 
 
-def spoken(driver: LipSync, speech: Speech) -> Iterator[tuple[Frame, float]]:
-    """Each frame with the milliseconds that it took."""
+def spoken(driver: LipSync, speech: Speech) -> Iterator[tuple[Frame, float, float]]:
+    """Each frame with the milliseconds that it took, by the clock and by the processor's."""
     driver.feel("speaking")
     driver.begin()
     step = int(FEED_S * LIPSYNC_RATE_HZ)
@@ -91,11 +94,12 @@ def spoken(driver: LipSync, speech: Speech) -> Iterator[tuple[Frame, float]]:
     yield from timed(driver.finish())
 
 
-def timed(frames: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:
-    """Frames with how long each was waited for."""
+def timed(frames: Iterator[Frame]) -> Iterator[tuple[Frame, float, float]]:
+    """Frames with how long each was waited for, and was worked on by this thread."""
     while True:
-        started_s = time.perf_counter()
+        started_s, core_s = time.perf_counter(), time.thread_time()
         frame = next(frames, None)
         if frame is None:
             return
-        yield frame, 1000 * (time.perf_counter() - started_s)
+        worked_ms = 1000 * (time.thread_time() - core_s)
+        yield frame, 1000 * (time.perf_counter() - started_s), worked_ms

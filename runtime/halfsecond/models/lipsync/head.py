@@ -23,9 +23,9 @@ HEAD_FADE = 1.30
 """Beyond this many nothing moves."""
 BREATH_SHARE = 0.006
 """Rise of the shoulders with a breath, in eye distances: about half a pixel at 512."""
-BROW_RAISE = 0.045
+BROW_RAISE = 0.060
 """How far raised brows go up, in eye distances."""
-SMILE_OUT, SMILE_UP = 0.045, 0.050
+SMILE_OUT, SMILE_UP = 0.050, 0.060
 """How far a smile takes the corners of the mouth, in eye distances."""
 CHEEK_UP = 0.022
 """How far it lifts the cheeks."""

@@ -69,7 +69,7 @@ class Interior:
         _lay(result, self._moved(self.tongue, 0.80 * drop))
         _lay(result, self._moved(self.lower_teeth * np.float32(lit), drop))
         # Lips that hardly part, or are pushed forward, leave the teeth in the dark.
-        light = smooth_step(0.06, 0.36, np.array(pose.opening)) * np.float32(lit)
+        light = smooth_step(0.04, 0.26, np.array(pose.opening)) * np.float32(lit)
         _lay(result, self.upper_teeth * light)
         return np.asarray(result, np.float32)
 
@@ -160,7 +160,7 @@ class _Painter:
         top = at.seam - 0.045 * eye * np.clip(1.0 - (at.u / 0.62) ** 2, -1.0, 1.0) + 0.012 * eye
         cover = smooth_step(-0.014 * eye, 0.026 * eye, at.y - top)
         cover *= 1.0 - smooth_step(0.35, 0.72, np.abs(at.u))
-        light = 0.55 + 0.25 * smooth_step(0.0, 0.07 * eye, at.y - top)
+        light = 0.68 + 0.30 * smooth_step(0.0, 0.07 * eye, at.y - top)
         groove = 1.0 - 0.10 * np.exp(-((at.u / 0.08) ** 2))
         return _cover(self.tint(TONGUE) * (light * groove)[..., None], 0.9 * cover)
 

@@ -20,7 +20,7 @@ FIELDS = ("rest", "jaw", "wide", "narrow", "upper", "lower", "press", "round")
 # Shares of the eye distance (outer corners) or of the mouth, tried on stills of several portraits.
 JAW_DROP = 0.16
 WIDEN = 0.035
-NARROW = 0.33
+NARROW = 0.36
 """Of half the mouth's width."""
 UPPER_RAISE = 0.030
 LOWER_DROP = 0.034
@@ -107,11 +107,11 @@ def _press(lips: Lips, at: _Places) -> tuple[Array, Array]:
 
 
 def _round(lips: Lips, at: _Places) -> tuple[Array, Array]:
-    """Lips come forward: they look thicker, most so in the middle."""
+    """Lips come forward: they look thicker, most so in the middle, and the skin above follows."""
     bow = _bow(at.u)
     ring = ROUND_GAP * lips.eye_distance * np.clip(1.0 - (at.u / 0.75) ** 2, 0.0, None)
-    upper = -0.22 * bow * _thickening(lips, at, is_upper=True)
-    lower = 0.26 * bow * _thickening(lips, at, is_upper=False)
+    upper = -0.42 * bow * _thickening(lips, at, is_upper=True)
+    lower = 0.34 * bow * _thickening(lips, at, is_upper=False)
     upper = upper - 0.35 * ring * _on_upper(lips, at)
     lower = lower + 0.65 * ring * _on_lower(at)
     return _field(np.zeros_like(at.u), upper), _field(np.zeros_like(at.u), lower)

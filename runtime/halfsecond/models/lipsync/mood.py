@@ -55,8 +55,8 @@ MOODS: dict[MoodName, Mood] = {
     # People look away while they think, mostly up and aside (Glenberg et al. 1998).
     "thinking": Mood(brow=0.30, pitch_rad=-0.008, roll_rad=-0.006, gaze_x=0.022, gaze_y=-0.010),
     "speaking": NEUTRAL,
-    "asking": Mood(brow=0.75, pitch_rad=-0.006, roll_rad=0.010),
-    "greeting": Mood(brow=0.35, smile=0.85, pitch_rad=0.004),
+    "asking": Mood(brow=0.85, smile=0.15, pitch_rad=-0.006, roll_rad=0.010),
+    "greeting": Mood(brow=0.35, smile=1.0, pitch_rad=0.004),
 }
 
 

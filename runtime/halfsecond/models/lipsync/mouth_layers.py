@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
+from halfsecond.models.lipsync.folds import without_folds
 from halfsecond.models.lipsync.interior import Interior
 from halfsecond.models.lipsync.lip_fields import lip_fields
 from halfsecond.models.lipsync.lip_snap import snap_lips
@@ -49,13 +50,14 @@ class MouthLayers:
         grid = _lower_face(portrait)
         upper, lower = lip_fields(lips, grid)
         mouth = _mouth_window(lips, grid)
-        upper_lip, lower_lip = _lip_sources(portrait.image, lips, grid)
+        image = without_folds(portrait, lips)
+        upper_lip, lower_lip = _lip_sources(image, lips, grid)
         return cls(
             lips=lips,
             upper=Warp(grid, upper),
             lower=Warp(grid, lower),
             above=_above_seam(lips, grid),
-            face=np.ascontiguousarray(portrait.image[grid.window]),
+            face=np.ascontiguousarray(image[grid.window]),
             mouth=mouth,
             upper_lip=upper_lip,
             lower_lip=lower_lip,
@@ -114,9 +116,10 @@ class MouthLayers:
         low = sample(self.lower_lip, self._fitted(lower) + self._mouth_pixels)
         over, under = up[..., 3:].astype(np.float32) / 255, low[..., 3:].astype(np.float32) / 255
         inside = self.interior.draw(pose)
-        # Lips shade what is behind them: the upper one most.
-        soft = 0.030 * self.lips.eye_distance
-        shade = 0.66 * over + 0.62 * under * (1 - over)
+        # Lips shade what is behind them, less the wider they are apart.
+        soft = 0.026 * self.lips.eye_distance
+        lit = min(1.0, 1.6 * pose.opening)
+        shade = (0.66 - 0.30 * lit) * over + (0.62 - 0.16 * lit) * under * (1 - over)
         dark = np.asarray(cv2.GaussianBlur(shade, (0, 0), soft), np.float32)[..., None]
         inside += (self.interior.shadow - inside) * dark
         result = inside + (low[..., :3] - inside) * under
