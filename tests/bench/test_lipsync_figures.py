@@ -59,7 +59,8 @@ def mouthed(
 def test_a_mouth_that_follows_gets_full_marks() -> None:
     figures = mouth_figures(mouthed(syllables()))
     assert figures.aperture_r > 0.99
-    assert figures.av_offset_ms == pytest.approx(0, abs=15)
+    # A picture is seen for 40 ms: on the mean it is 20 ms late.
+    assert figures.av_offset_ms == pytest.approx(20, abs=15)
     assert figures.closed_by_driver.rate == figures.closed_by_detector.rate == 1.0
     assert figures.closed_by_driver.n > 20
     assert figures.jitter_px == 0.0
@@ -68,7 +69,7 @@ def test_a_mouth_that_follows_gets_full_marks() -> None:
 
 def test_lips_that_come_late_are_found_with_their_delay() -> None:
     figures = mouth_figures(mouthed(syllables(), late_s=0.12))
-    assert figures.av_offset_ms == pytest.approx(120, abs=20)
+    assert figures.av_offset_ms == pytest.approx(140, abs=20)
 
 
 def test_a_mouth_that_stays_open_in_silence_is_found_by_the_detector() -> None:

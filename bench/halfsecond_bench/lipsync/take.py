@@ -41,7 +41,7 @@ class Take:
 
     @property
     def at_s(self) -> NDArray[np.float64]:
-        """(n,) middle of the time for which each frame is shown."""
+        """(n,) when each frame is seen first."""
         return np.asarray(self.times_s)
 
     @property
