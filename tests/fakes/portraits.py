@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from halfsecond.assets import asset
 from halfsecond.errors import PortraitError as PortraitError
 from halfsecond.models.face import points
+from halfsecond.models.face.aperture import mouth_aperture
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.picture import read_picture
 from halfsecond.models.face.portrait import Portrait, frame_portrait, load_portrait
@@ -90,7 +91,8 @@ def _skin(portrait: Portrait, *, light: float, red: float, yellow: float) -> Ima
     inner = (*points.UPPER_LIP_INNER, *points.LOWER_LIP_INNER[::-1])
     left = (*points.LEFT_LID_UPPER, *points.LEFT_LID_LOWER[::-1])
     right = (*points.RIGHT_LID_UPPER, *points.RIGHT_LID_LOWER[::-1])
-    for opening in (inner, left, right):
+    is_open = mouth_aperture(portrait.landmarks) > 0.05
+    for opening in (inner, left, right) if is_open else (left, right):
         mask = mask * (1 - 0.75 * _mask(portrait, opening, soft=0.008))
     mixed = lab + (changed - lab) * mask[..., None]
     return _to_bytes(cv2.cvtColor(mixed.astype(np.float32), cv2.COLOR_LAB2RGB) * 255)

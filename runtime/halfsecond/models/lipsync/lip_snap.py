@@ -15,6 +15,9 @@ Array = NDArray[np.floating]
 
 CLOSED_GAP = 0.055
 """Inner contours nearer than this, in eye distances, are those of a closed mouth."""
+NARROW_GAP, TEETH_BRIGHTER = 0.025, 0.25
+"""From this gap on, teeth may show: a stripe brighter than the dark lines on both sides of it, by
+this part of the mean brightness."""
 REACH = 0.035
 """How far a contour may move, in eye distances."""
 REACH_INSIDE = 0.45
@@ -28,7 +31,7 @@ def snap_lips(image: NDArray[np.uint8], lips: Lips) -> Lips:
     u = np.linspace(-0.98, 0.98, COLUMNS)
     upper, lower = lips.curve(lips.upper_inner, u), lips.curve(lips.lower_inner, u)
     gap = float((lower - upper).max())
-    if gap < CLOSED_GAP * lips.eye_distance:
+    if gap < CLOSED_GAP * lips.eye_distance and not _shows_teeth(image, lips, gap):
         seam = _darkest(image, lips, u, (upper + lower) / 2)
         return _with_slit(lips, u, seam, seam)
     outer_up, outer_low = lips.curve(lips.upper_outer, u), lips.curve(lips.lower_outer, u)
@@ -116,6 +119,26 @@ def _edge(
         (1.0 - np.abs(u)) / 0.2, 0.2, 1.0
     )
     return guess + inward * np.clip(smooth_offsets(found, trust), -REACH * eye, furthest)
+
+
+def _shows_teeth(image: NDArray[np.uint8], lips: Lips, gap: float) -> bool:
+    """Whether something bright is seen between the lips of a mouth that is hardly open."""
+    import cv2
+
+    eye = lips.eye_distance
+    if gap < NARROW_GAP * eye:
+        return False
+    u, reach = np.linspace(-0.5, 0.5, 41), gap / 2 + 0.025 * eye
+    middle = (lips.curve(lips.upper_inner, u) + lips.curve(lips.lower_inner, u)) / 2
+    y = middle[None, :] + np.arange(-reach, reach, STEP_PX)[:, None]
+    local = np.stack([np.broadcast_to(u, y.shape) * lips.half_width, y], axis=-1)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+    at = lips.to_image(local.astype(np.float32)) + lips.origin
+    profile = sample(grey, at).mean(axis=1)
+    before = np.minimum.accumulate(profile)
+    after = np.minimum.accumulate(profile[::-1])[::-1]
+    stripe = float((profile - np.maximum(before, after)).max())
+    return stripe > TEETH_BRIGHTER * float(profile.mean())
 
 
 def _darkest(image: NDArray[np.uint8], lips: Lips, u: Array, guess: Array) -> Array:
