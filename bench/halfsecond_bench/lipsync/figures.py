@@ -18,6 +18,9 @@ QUIET_DBFS = -50.0
 """Below this a tenth of a second is silence: voices breathe below it, and do not speak."""
 SETTLED_S = 0.3
 """After this much silence a mouth must be closed."""
+AHEAD_S = 0.22
+"""And as long as it lasts for this much longer: lips part before they are heard, and Wav2Lip sees 213
+ms ahead."""
 SHUT = 0.03
 """Commanded openings below this are closed."""
 SHUT_SEEN = 0.04
@@ -73,8 +76,12 @@ class MouthFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Frames in which no face was found."""
 
 
-def mouth_figures(take: Take) -> MouthFigures:
-    """The figures of a take."""
+def mouth_figures(take: Take, *, commands_opening: bool = True) -> MouthFigures:
+    """The figures of a take.
+
+    commands_opening: False where `Frame.mouth` says something else: of Wav2Lip, which hears no
+    phonemes, how far its picture is from the resting mouth.
+    """
     seen = np.isfinite(take.seen)
     quiet = settled(take)
     offset = (
@@ -91,7 +98,7 @@ def mouth_figures(take: Take) -> MouthFigures:
         closed_by_driver=share(take.mouth[quiet] < SHUT),
         closed_by_detector=share(take.seen[quiet & seen] < SHUT_SEEN),
         jitter_px=round(jitter_px(take, quiet & seen), 3),
-        bilabials_by_driver=by_driver,
+        bilabials_by_driver=by_driver if commands_opening else None,
         bilabials_by_detector=by_detector,
         frames=len(seen),
         unseen=int((~seen).sum()),
@@ -113,7 +120,7 @@ def lag_ms(take: Take, seen: NDArray[np.bool_]) -> float:
 
 
 def settled(take: Take) -> NDArray[np.bool_]:
-    """(n,) whether it has been silent for SETTLED_S before a frame, and still is in 0.1 s."""
+    """(n,) whether it has been silent for SETTLED_S before a frame, and still is for AHEAD_S."""
     samples = np.concatenate([take.speech.samples, np.zeros(LIPSYNC_RATE_HZ, np.float32)])
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     step, limit = LIPSYNC_RATE_HZ // 10, 10 ** (QUIET_DBFS / 10)
@@ -124,7 +131,7 @@ def settled(take: Take) -> NDArray[np.bool_]:
         ends = np.clip(starts + step, 0, len(samples))
         return bool(((energy[ends] - energy[starts]) / step < limit).all())
 
-    return np.array([is_quiet(t - SETTLED_S, t + 0.1) for t in take.times_s], bool)
+    return np.array([is_quiet(t - SETTLED_S, t + AHEAD_S) for t in take.times_s], bool)
 
 
 def jitter_px(take: Take, quiet: NDArray[np.bool_]) -> float:

@@ -166,7 +166,8 @@ def _judge(
         keeping, snapshots = Keeping(avatar.portrait), Snapshots(speech, still.fps)
         watches = (keeping.watch, snapshots.watch)
         seen = take(still, speech, trial.meter(), watches=watches)
-        mouth, kept = mouth_figures(seen), keeping.figures()
+        mouth = mouth_figures(seen, commands_opening=name == "mesh")
+        kept = keeping.figures()
         figures.append(
             Judged(driver=name, portrait=picture.stem, voice=speech.voice, mouth=mouth, kept=kept)
         )

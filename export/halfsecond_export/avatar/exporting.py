@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from halfsecond.artifact import Artifact, Check
 from halfsecond.errors import PortraitError
-from halfsecond.models.face.aperture import mouth_aperture
+from halfsecond.models.face.aperture import ApertureMeter, mouth_aperture
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.picture import BACKDROP
 from halfsecond.models.face.portrait import DEFAULT_SIZE, Fit, Portrait, load_portrait
 from halfsecond.models.lipsync.avatar import Avatar, IdleLoop
 from halfsecond.models.lipsync.avatar_file import KIND, LAYOUT, write_avatar
+from halfsecond.models.lipsync.body import Body
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.expression import LIFE_S, Expression
 from halfsecond.models.lipsync.mouth import CLOSED, MouthPose
+from halfsecond_export.avatar.filming import film, is_video
 from halfsecond_export.formats import Format, hashes_of, write_manifest
 from halfsecond_export.prepare.request import replaced_directory
 
@@ -42,6 +44,7 @@ class Request:
     """Which photo, and what to make of it."""
 
     photo: Path
+    """Or a short video."""
     name: str
     out: Path
     """The directory to write."""
@@ -64,18 +67,24 @@ def export(request: Request, *, progress: Progress) -> tuple[Artifact, Avatar]:
         ModelError: a face model is missing.
     """
     models = request.face_models
-    finder = FaceFinder(models / "face_detector.onnx", models / "face_landmarks.onnx")
+    files = models / "face_detector.onnx", models / "face_landmarks.onnx"
+    finder = FaceFinder(*files)
     progress(0.05, "finding the face")
-    portrait = load_portrait(
-        request.photo,
-        finder,
-        size=request.size,
-        fit=request.fit,
-        is_mirrored=request.is_mirrored,
-        backdrop=request.backdrop,
-    )
+    body: Body | None = None
+    if is_video(request.photo):
+        meter = ApertureMeter(*files)
+        portrait, body = film(request.photo, finder, meter, size=request.size, fit=request.fit)
+    else:
+        portrait = load_portrait(
+            request.photo,
+            finder,
+            size=request.size,
+            fit=request.fit,
+            is_mirrored=request.is_mirrored,
+            backdrop=request.backdrop,
+        )
     progress(0.2, "lips, lids and what moves with them")
-    avatar = replace(Avatar.of(portrait), name=request.name)
+    avatar = replace(Avatar.of(portrait), name=request.name, body=body)
     checks = checks_of(avatar, finder)
     progress(0.3, "the resting face")
     avatar = replace(avatar, idle=idle_loop(avatar, seed=request.seed, progress=progress))
@@ -121,14 +130,16 @@ def idle_loop(avatar: Avatar, *, seed: int, progress: Progress) -> IdleLoop:
     import cv2
 
     compositor = Compositor(avatar, expression=Expression(seed=seed))
-    count = round(LIFE_S * IDLE_FPS)
+    period_s = LIFE_S if avatar.body is None else avatar.body.period_s
+    count = max(1, round(period_s * IDLE_FPS))
+    fps = count / period_s
     jpegs: list[bytes] = []
     for number in range(count):
-        image = compositor.render_pose(CLOSED, number / IDLE_FPS)
+        image = compositor.render_pose(CLOSED, number / fps)
         quality = [cv2.IMWRITE_JPEG_QUALITY, IDLE_QUALITY]
         jpegs.append(cv2.imencode(".jpg", image[:, :, ::-1], quality)[1].tobytes())
         progress(0.3 + 0.6 * number / count, "the resting face")
-    return IdleLoop(tuple(jpegs), IDLE_FPS, seed)
+    return IdleLoop(tuple(jpegs), fps, seed)
 
 
 def _details(request: Request, portrait: Portrait) -> dict[str, str | int | float]:

@@ -18,6 +18,7 @@ from halfsecond.models.face.picture import BACKDROP, read_picture
 from halfsecond.models.lipsync.avatar_file import NAME, avatars_folder
 from halfsecond.store import Store
 from halfsecond_export.avatar import exporting
+from halfsecond_export.avatar.filming import is_video
 from halfsecond_export.commands.options import Home, progress_bar, report, written_to
 
 SHAPES = {"1:1": (512, 512), "9:16": (720, 1280), "16:9": (1280, 720)}
@@ -25,7 +26,9 @@ SMALLEST_PX, LARGEST_PX = 128, 2160
 
 
 def avatar(
-    photo: Annotated[Path, typer.Argument(help="JPEG, PNG or WebP of one face from the front.")],
+    photo: Annotated[
+        Path, typer.Argument(help="JPEG, PNG or WebP of one face from the front; or a short video.")
+    ],
     name: Annotated[str, typer.Option(help="What configs and clients call it.")],
     out: Annotated[
         Path | None, typer.Option(help="Directory to write; without it the avatar is installed.")
@@ -50,6 +53,8 @@ def avatar(
         raise ConfigError(f"--name is {name!r}; it can have letters, digits, `-`, `_` and `.`")
     if fit not in ("crop", "pad"):
         raise ConfigError(f"--fit is {fit!r}; it can be crop or pad")
+    if is_video(photo) and (mirror or background):
+        raise ConfigError("--mirror and --background are for photos; prepare the video so")
     store = Store.default(home)
     target = out or avatars_folder(store.home) / name
     flags = ["--mirror"] if mirror else []

@@ -72,7 +72,7 @@ def demo(
 def _settings(config: Config, portrait: Path | None) -> Config:
     if portrait is None:
         return config
-    face = msgspec.structs.replace(config.face, portrait=str(portrait.resolve()))
+    face = msgspec.structs.replace(config.face, portrait=str(portrait.resolve()), avatar="")
     return msgspec.structs.replace(config, face=face)
 
 

@@ -94,8 +94,8 @@ def frame_portrait(
 ) -> Portrait:
     """As `load_portrait`, from (h, w, 3) RGB pixels."""
     face = check_faces(finder.find_faces(image), image)
-    crop = _crop_box(image, face, size, is_reframed=is_reframed, fit=fit)
-    framed = _resize_crop(image, crop, size)
+    crop = crop_box(image, face, size, is_reframed=is_reframed, fit=fit)
+    framed = resize_crop(image, crop, size)
     x0, y0, x1, _ = crop
     scale = size[0] / (x1 - x0)
     moved = (face.landmarks - np.array([x0, y0, 0.0], np.float32)) * np.float32(scale)
@@ -103,7 +103,7 @@ def frame_portrait(
     return Portrait(framed, again[0].landmarks if again else moved.astype(np.float32))
 
 
-def _crop_box(
+def crop_box(
     image: NDArray[np.uint8],
     face: Face,
     size: tuple[int, int],
@@ -136,7 +136,7 @@ def _placed(start: float, length: float, limit: float) -> float:
     return min(max(start, low), high)
 
 
-def _resize_crop(
+def resize_crop(
     image: NDArray[np.uint8], crop: tuple[float, float, float, float], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """The crop at `size`; enlarged ones get back a little of the edge that enlarging costs."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
+from halfsecond.models.lipsync.body import Body
 from halfsecond.models.lipsync.eyes import Eyes
 from halfsecond.models.lipsync.head import Head
 from halfsecond.models.lipsync.mouth_layers import MouthLayers
@@ -19,7 +20,7 @@ CHIN_PADDING = 0.08
 
 @dataclass(frozen=True)
 class IdleLoop:
-    """The resting face as pictures that lie ready, once through its life."""
+    """The resting face as pictures that lie ready, once through its life, or its body's video."""
 
     jpegs: tuple[bytes, ...]
     fps: float
@@ -45,6 +46,8 @@ class Avatar:
     """(h, w) over the face box: what of Wav2Lip's picture is shown, 0 to 1."""
     name: str = ""
     idle: IdleLoop | None = None
+    body: Body | None = None
+    """A video that the face is drawn into, instead of its own life."""
 
     @classmethod
     def of(cls, portrait: Portrait) -> Avatar:

@@ -19,13 +19,14 @@ from halfsecond.artifact import is_directory_name, verified_artifact
 from halfsecond.errors import ConfigError, ModelCorruptError, UnsupportedModelError
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.avatar import Avatar, IdleLoop
+from halfsecond.models.lipsync.body import Body
 
 KIND = "avatar"
 LAYOUT = 1
 """Of the arrays: raised when a field of what is kept changes. Other layouts are refused."""
-PICTURE, ARRAYS, IDLE = "portrait.png", "face.npz", "idle.msgpack"
+PICTURE, ARRAYS, IDLE, BODY = "portrait.png", "face.npz", "idle.msgpack", "body.msgpack"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_KEPT_APART = {"portrait", "name", "idle"}
+_KEPT_APART = {"portrait", "name", "idle", "body"}
 
 T = TypeVar("T")
 
@@ -76,6 +77,8 @@ def write_avatar(directory: Path, avatar: Avatar) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     if avatar.idle is not None:
         (directory / IDLE).write_bytes(msgspec.msgpack.encode(avatar.idle))
+    if avatar.body is not None:
+        (directory / BODY).write_bytes(msgspec.msgpack.encode(avatar.body))
 
 
 def read_avatar(directory: Path) -> Avatar:
@@ -111,15 +114,19 @@ def _read(directory: Path, *, name: str) -> Avatar:
     with np.load(directory / ARRAYS, allow_pickle=False) as file:
         arrays = dict(file)
     image = np.ascontiguousarray(picture[:, :, ::-1])
-    idle = directory / IDLE
     return _restored(
         Avatar,
         arrays,
         "",
         portrait=Portrait(np.asarray(image, np.uint8), arrays["landmarks"]),
         name=name,
-        idle=msgspec.msgpack.decode(idle.read_bytes(), type=IdleLoop) if idle.exists() else None,
+        idle=_unpacked(directory / IDLE, IdleLoop),
+        body=_unpacked(directory / BODY, Body),
     )
+
+
+def _unpacked(path: Path, kind: type[T]) -> T | None:
+    return msgspec.msgpack.decode(path.read_bytes(), type=kind) if path.exists() else None
 
 
 def _arrays_of(data: Any, prefix: str, left_out: set[str]) -> dict[str, NDArray[Any]]:

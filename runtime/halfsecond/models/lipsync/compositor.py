@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.avatar import Avatar
+from halfsecond.models.lipsync.body import BodyPainter
 from halfsecond.models.lipsync.expression import LIVELY, Expression
 from halfsecond.models.lipsync.mood import NEUTRAL, Composure, Mood
 from halfsecond.models.lipsync.mouth import MouthPose
@@ -28,6 +29,8 @@ class Compositor:
         self.avatar = face if isinstance(face, Avatar) else Avatar.of(face)
         self.portrait = self.avatar.portrait
         self.expression = expression or Expression(is_on=False)
+        body = self.avatar.body
+        self._body = None if body is None else BodyPainter(body, self.portrait)
         self._drawn_pose: MouthPose | None = None
         self._drawn = np.array(self.portrait.image)
 
@@ -76,7 +79,8 @@ class Compositor:
         idle, expression = self.avatar.idle, self.expression
         if idle is None or not composure.is_at_rest:
             return None
-        if idle.seed != expression.seed or expression.liveliness != LIVELY:
+        is_own_life = idle.seed == expression.seed and expression.liveliness == LIVELY
+        if not (is_own_life or self._body is not None):
             return None
         t_s, _ = composure.step(is_idle=True)
         return idle.at(t_s)
@@ -87,6 +91,8 @@ class Compositor:
         """Irises and lids into `frame`, then head and breath; `frame` is used up."""
         if not self.expression.is_on:
             return frame
+        if self._body is not None:  # which blinks and moves by itself
+            return self._body.paint(frame, t_s)
         pose = mood.added_to(self.expression.at(t_s, stress=stress))
         if pose.blink == 0.0:  # lids that move show the eyes as the portrait has them
             self.avatar.eyes.look(frame, pose.gaze_x, pose.gaze_y)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.models.lipsync.expression import LIFE_S, ExpressionPose
+from halfsecond.models.lipsync.expression import ExpressionPose
 
 MoodName: TypeAlias = Literal["idle", "listening", "thinking", "speaking", "asking", "greeting"]
 
@@ -90,7 +90,7 @@ class Composure:
     def step(self, *, is_idle: bool) -> tuple[float, Mood]:
         """The time of the next picture, in seconds of the face's life, and its mood."""
         t_s, step_s = self._lived_s, self._idle_s if is_idle else self._speech_s
-        self._lived_s = (t_s + step_s) % LIFE_S
+        self._lived_s = t_s + step_s
         if not self._is_expressive:
             return t_s, NEUTRAL
         if self.is_at_rest:
