@@ -17,12 +17,17 @@ from halfsecond.models.face.portrait import Portrait, load_portrait
 from halfsecond.models.lipsync.driver import Frame
 from halfsecond.models.lipsync.mesh import MeshLipSync
 from halfsecond.models.tts.voice import Phone
+from halfsecond_bench.commands.lipsync import print_report
 from halfsecond_bench.lipsync.figures import bilabials, jitter_px, mouth_figures, settled, share
-from halfsecond_bench.lipsync.kept import Keeping
-from halfsecond_bench.lipsync.long_run import drift
+from halfsecond_bench.lipsync.kept import Keeping, KeptFigures
+from halfsecond_bench.lipsync.long_run import Drift, drift
+from halfsecond_bench.lipsync.run import Judged, LipSyncReport, Speed
+from halfsecond_bench.lipsync.seams import SeamFigures
 from halfsecond_bench.lipsync.sheet import Shot, Snapshots, Strip, write_sheet
 from halfsecond_bench.lipsync.speech import Speech
 from halfsecond_bench.lipsync.take import LIPS, Take, take
+from halfsecond_bench.results import result_of
+from halfsecond_bench.statistics import Distribution
 
 RATE, FPS = 16_000, 25
 
@@ -107,6 +112,35 @@ def test_a_share_comes_with_its_interval() -> None:
     found = share(np.array([True] * 9 + [False]))
     assert (found.hits, found.n) == (9, 10)
     assert found.low < 0.9 < found.high
+
+
+def test_the_report_says_what_was_judged_and_reads_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = mouth_figures(mouthed(syllables()), commands_opening=False)
+    kept = KeptFigures(upper_face_change=0.1, outside_change=0.0, sharpness=0.95, frames=9)
+    ms = Distribution(5.0, 8.0, 9.0, 100)
+    report = LipSyncReport(
+        device="two cores",
+        versions={},
+        judged=[Judged(driver="mesh", portrait="nova", voice="hibari", mouth=figures, kept=kept)],
+        speed=[Speed(driver="mesh", width=512, height=512, frame_ms=ms, core_ms=ms, fps_p95=125.0)],
+        seams={
+            "mesh": SeamFigures(
+                largest_at_changes=1.0, largest_within=2.0, p99_within=1.5, changes=7
+            )
+        },
+        drift={
+            "mesh": Drift(length_s=600.0, frames=15_000, missing_frames=0, start_ms=4.0, end_ms=6.5)
+        },
+    )
+    print_report(report)
+    printed = capsys.readouterr().out
+    for words in ("nova", "100.0 %", "125", "1.00 of 255 at most", "+4 ms", "0 frames missing"):
+        assert words in printed.replace("\n", " ")
+    again = result_of(report)
+    assert again.kind == "lipsync"
+    assert again.device == "two cores"
 
 
 # With the real driver and the real landmarks.

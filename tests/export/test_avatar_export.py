@@ -226,3 +226,18 @@ def test_a_tall_frame_of_a_square_photo_is_cropped_or_padded(finder: FaceFinder)
     # Nothing of the photo is lost, and what goes on above it is as bright as its edge.
     edge = own[:4].mean(axis=(0, 1))
     assert np.abs(padded.image[:20].mean(axis=(0, 1)) - edge).max() < 12
+
+
+def test_a_background_behind_a_photo_that_hides_it_is_refused(
+    model_dir: Callable[[str], Path], tmp_path: Path
+) -> None:
+    request = exporting.Request(
+        photo=asset("astronaut.png"),
+        name="nova",
+        out=tmp_path / "nova",
+        face_models=model_dir("face"),
+        rebuild="",
+        backdrop=(0, 177, 64),
+    )
+    with pytest.raises(PortraitError, match=r"not transparent anywhere.* cut the person out"):
+        exporting.export(request, progress=lambda _done, _text: None)

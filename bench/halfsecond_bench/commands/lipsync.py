@@ -73,21 +73,20 @@ def lipsync(
 
 def print_report(report: LipSyncReport) -> None:
     """The tables."""
-    table = plain_table(
-        "driver", "portrait", "voice", "aperture r", "A/V ms", "r", "silent: driver", "detector",
-        "jitter px", "p b m: driver", "detector", "upper face", "sharpness",
-    )  # fmt: skip
+    lips = plain_table("", "aperture r", "A/V ms", "silent: shut", "seen shut", "jitter px")
+    rest = plain_table("", "p b m: shut", "seen shut", "upper face", "sharpness")
     for row in report.judged:
-        mouth, kept = row.mouth, row.kept
-        table.add_row(
-            row.driver, row.portrait, row.voice, f"{mouth.aperture_r:.3f}",
-            _signed(mouth.av_offset_ms), _number(mouth.av_correlation),
+        mouth, kept, name = row.mouth, row.kept, f"{row.driver}, {row.portrait}, {row.voice}"
+        lips.add_row(
+            name, f"{mouth.aperture_r:.3f}", _signed(mouth.av_offset_ms),
             _words(mouth.closed_by_driver), _words(mouth.closed_by_detector),
-            f"{mouth.jitter_px:.2f}", _words(mouth.bilabials_by_driver),
-            _words(mouth.bilabials_by_detector), f"{kept.upper_face_change:.2f}",
-            f"{kept.sharpness:.2f}",
+            f"{mouth.jitter_px:.2f}",
         )  # fmt: skip
-    console.print(report.device, table, sep="\n")
+        rest.add_row(
+            name, _words(mouth.bilabials_by_driver), _words(mouth.bilabials_by_detector),
+            f"{kept.upper_face_change:.2f}", f"{kept.sharpness:.2f}",
+        )  # fmt: skip
+    console.print(report.device, lips, "", rest, "", sep="\n")
     speeds = plain_table("driver", "size", "p50 ms", "p95 ms", "core: p50", "p95 ms", "fps", "n")
     for speed in report.speed:
         ms, core = speed.frame_ms, speed.core_ms
@@ -109,12 +108,8 @@ def print_report(report: LipSyncReport) -> None:
 
 
 def _words(found: Share | None) -> str:
-    return "–" if found is None or not found.n else f"{100 * found.rate:.1f} % of {found.n}"
+    return "–" if found is None or not found.n else f"{100 * found.rate:.1f} %/{found.n}"
 
 
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.0f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

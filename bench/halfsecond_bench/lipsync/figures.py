@@ -19,8 +19,8 @@ QUIET_DBFS = -50.0
 SETTLED_S = 0.3
 """After this much silence a mouth must be closed."""
 AHEAD_S = 0.22
-"""And as long as it lasts for this much longer: lips part before they are heard, and Wav2Lip sees 213
-ms ahead."""
+"""And as long as it lasts for this much longer: lips part before they are heard, and Wav2Lip hears
+213 ms ahead."""
 SHUT = 0.03
 """Commanded openings below this are closed."""
 SHUT_SEEN = 0.04

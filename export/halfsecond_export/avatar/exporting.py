@@ -13,7 +13,7 @@ from halfsecond.artifact import Artifact, Check
 from halfsecond.errors import PortraitError
 from halfsecond.models.face.aperture import ApertureMeter, mouth_aperture
 from halfsecond.models.face.finder import FaceFinder
-from halfsecond.models.face.picture import BACKDROP
+from halfsecond.models.face.picture import BACKDROP, read_picture
 from halfsecond.models.face.portrait import DEFAULT_SIZE, Fit, Portrait, load_portrait
 from halfsecond.models.lipsync.avatar import Avatar, IdleLoop
 from halfsecond.models.lipsync.avatar_file import KIND, LAYOUT, write_avatar
@@ -54,7 +54,8 @@ class Request:
     size: tuple[int, int] = DEFAULT_SIZE
     fit: Fit = "crop"
     is_mirrored: bool = False
-    backdrop: tuple[int, int, int] | NDArray[np.uint8] = BACKDROP
+    backdrop: tuple[int, int, int] | NDArray[np.uint8] | None = None
+    """Behind a transparent photo; None: light grey."""
     seed: int = 0
     """Of the life that the resting face shows."""
 
@@ -81,7 +82,7 @@ def export(request: Request, *, progress: Progress) -> tuple[Artifact, Avatar]:
             size=request.size,
             fit=request.fit,
             is_mirrored=request.is_mirrored,
-            backdrop=request.backdrop,
+            backdrop=_backdrop(request),
         )
     progress(0.2, "lips, lids and what moves with them")
     avatar = replace(Avatar.of(portrait), name=request.name, body=body)
@@ -102,6 +103,18 @@ def export(request: Request, *, progress: Progress) -> tuple[Artifact, Avatar]:
         )
     progress(1.0, "")
     return artifact, avatar
+
+
+def _backdrop(request: Request) -> tuple[int, int, int] | NDArray[np.uint8]:
+    """What is seen behind the person; raises PortraitError where nothing can be."""
+    if request.backdrop is None:
+        return BACKDROP
+    if read_picture(request.photo).cover is None:
+        raise PortraitError(
+            f"{request.photo} is not transparent anywhere, so that no background can be put behind "
+            "the person; cut the person out in a photo editor and save it as PNG or WebP"
+        )
+    return request.backdrop
 
 
 def checks_of(avatar: Avatar, finder: FaceFinder) -> tuple[Check, ...]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
-from halfsecond.models.face.picture import BACKDROP, read_picture
+from halfsecond.models.face.picture import read_picture
 from halfsecond.models.lipsync.avatar_file import NAME, avatars_folder
 from halfsecond.store import Store
 from halfsecond_export.avatar import exporting
@@ -101,9 +101,9 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _backdrop(text: str) -> tuple[int, int, int] | NDArray[np.uint8]:
+def _backdrop(text: str) -> tuple[int, int, int] | NDArray[np.uint8] | None:
     if not text:
-        return BACKDROP
+        return None
     if found := re.fullmatch(r"#([0-9a-fA-F]{6})", text):
         red, green, blue = bytes.fromhex(found[1])
         return red, green, blue
