@@ -101,7 +101,7 @@ def finder(model_dir: Callable[[str], Path]) -> FaceFinder:
 
 @pytest.fixture(scope="module")
 def avatar(finder: FaceFinder) -> Avatar:
-    return Avatar.of(load_portrait(asset("astronaut.png"), finder))
+    return Avatar.of(load_portrait(asset("astronaut.png"), finder, size=(320, 320)))
 
 
 class OneLook(Expression):
