@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from halfsecond.metrics import METRICS
 from halfsecond.models.lipsync.driver import Frame
+from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
 from halfsecond.recording import Shown, decode_picture
 from halfsecond.stages import easing as easing_module
@@ -154,8 +155,15 @@ class Face:
 
     size = (512, 512)
 
-    def __init__(self, fps: int = 25) -> None:
-        self.fps = fps
+    def __init__(self, avatar: str = "", *, fps: int | None = None) -> None:
+        self.avatar = avatar
+        self.fps = fps or 25
+
+    def feel(self, mood: MoodName) -> None:
+        pass
+
+    def idle_jpeg(self) -> bytes | None:
+        return None
 
     def begin(self) -> None:
         self._fed = self._drawn = 0

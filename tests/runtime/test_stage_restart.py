@@ -135,7 +135,7 @@ class StillFace:
 
 def test_a_session_of_before_the_restart_has_a_face_from_its_next_answer_on() -> None:
     def open_drivers() -> Any:
-        def open_driver(avatar: str = "") -> LipSync:
+        def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
             return StillFace()
 
         return open_driver
@@ -155,6 +155,8 @@ def test_a_session_of_before_the_restart_has_a_face_from_its_next_answer_on() ->
 
 
 def test_closing_a_session_that_is_not_there_is_no_failure() -> None:
-    stage = LipSyncStage(lambda: lambda avatar="": StillFace(), jpeg_quality=80, label="still")
+    stage = LipSyncStage(
+        lambda: lambda avatar="", *, fps=None: StillFace(), jpeg_quality=80, label="still"
+    )
     stage.open()
     assert list(stage.run(LipSyncRequest("of before", "close"), Cancel())) == []
