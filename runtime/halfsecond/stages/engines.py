@@ -185,7 +185,8 @@ def _build_lipsync(config: Config, store: Store, easing: Easing | None) -> Stage
         partial(
             openers.open_drivers,
             face,
-            store.path(face.model),
+            # An avatar holds what the face models found.
+            Path() if face.avatar else store.path(face.model),
             home=store.home,
             has_phrases=config.phrases.is_used,
         ),

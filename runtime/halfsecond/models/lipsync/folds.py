@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.lips import Lips
 
 LEFT_FOLD = (129, 203, 206, 216, 212)
 RIGHT_FOLD = (358, 423, 426, 436, 432)
 """From the wing of the nose past the corner of the mouth."""
+CORNER_PIT = 0.045
+"""Beyond the corners of the mouth a smile digs pits this wide, in eye distances."""
 BESIDE = 0.075
 """Half the width of a fold with its shadow, in eye distances."""
 FINE, BROAD = 0.012, 0.14
@@ -33,6 +36,9 @@ def without_folds(portrait: Portrait, lips: Lips) -> NDArray[np.uint8]:
     for fold in (LEFT_FOLD, RIGHT_FOLD):
         line = np.round(flat[list(fold)]).astype(np.int32)
         cv2.polylines(mask, [line], False, (1.0,), max(1, round(1.4 * BESIDE * eye)))
+    for corner, side in ((points.MOUTH_LEFT, -1.0), (points.MOUTH_RIGHT, 1.0)):
+        x, y = flat[corner] + side * CORNER_PIT * eye * lips.along
+        cv2.circle(mask, (round(float(x)), round(float(y))), round(CORNER_PIT * eye), (1.0,), -1)
     mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.6 * BESIDE * eye), np.float32)
     image = portrait.image.astype(np.float32)
     fine = cv2.GaussianBlur(image, (0, 0), FINE * eye)
