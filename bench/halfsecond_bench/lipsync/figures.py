@@ -24,8 +24,11 @@ AHEAD_S = 0.22
 SHUT = 0.03
 """Commanded openings below this are closed."""
 SHUT_SEEN = 0.04
-"""Apertures below this, in eye distances, look closed: closed lips of a portrait read 0.00 to 0.03,
-by the noise of the landmarks; the smallest vowel 0.06."""
+"""Apertures below this, in eye distances, look closed: closed lips of photos read 0.00 to 0.03, by
+the noise of the landmarks; the smallest vowel 0.06."""
+SHUT_MARGIN, SHUT_MOST = 0.012, 0.055
+"""Of a photo whose closed lips read more (a grainy one 0.044), so much more than at rest, and at
+most so much, counts as closed."""
 SHUT_AT_BILABIAL = 0.10
 """At p, b and m the lips press: a commanded opening below this lets no light through."""
 BILABIAL_REACH_S = 0.06
@@ -96,13 +99,18 @@ def mouth_figures(take: Take, *, commands_opening: bool = True) -> MouthFigures:
         av_offset_ms=None if offset is None else round(1000 * offset.offset_s, 1),
         av_correlation=None if offset is None else round(offset.correlation, 3),
         closed_by_driver=share(take.mouth[quiet] < SHUT),
-        closed_by_detector=share(take.seen[quiet & seen] < SHUT_SEEN),
+        closed_by_detector=share(take.seen[quiet & seen] < shut_seen(take)),
         jitter_px=round(jitter_px(take, quiet & seen), 3),
         bilabials_by_driver=by_driver if commands_opening else None,
         bilabials_by_detector=by_detector,
         frames=len(seen),
         unseen=int((~seen).sum()),
     )
+
+
+def shut_seen(take: Take) -> float:
+    """The aperture below which this portrait's lips look closed."""
+    return max(SHUT_SEEN, min(take.rest_aperture + SHUT_MARGIN, SHUT_MOST))
 
 
 def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -161,4 +169,4 @@ def bilabials(take: Take) -> tuple[Share | None, Share | None]:
         seen = seen[np.isfinite(seen)]
         least.append((take.mouth[near].min(initial=1.0), seen.min(initial=1.0)))
     commanded, looked = np.array(least).T
-    return share(commanded < SHUT_AT_BILABIAL), share(looked < SHUT_SEEN)
+    return share(commanded < SHUT_AT_BILABIAL), share(looked < shut_seen(take))

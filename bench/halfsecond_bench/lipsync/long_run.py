@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from halfsecond.models.face.aperture import ApertureMeter
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, LipSync
 from halfsecond.models.tts.voice import Phone
 from halfsecond_bench.av_offset import offset_of
 from halfsecond_bench.lipsync.speech import Speech
-from halfsecond_bench.lipsync.take import Take, take
+from halfsecond_bench.lipsync.take import Landmarks, Take, take
 
 LOOK_S = 20.0
 """How much of the beginning and of the end is looked at."""
@@ -37,7 +36,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
         return self.end_ms - self.start_ms
 
 
-def drift(driver: LipSync, meter: ApertureMeter, speech: Speech, *, length_s: float) -> Drift:
+def drift(driver: LipSync, meter: Landmarks, speech: Speech, *, length_s: float) -> Drift:
     """The driver says the same over and over, as one stream of `length_s`."""
     times = max(1, round(length_s / speech.length_s))
     long = Speech(speech.voice, np.tile(speech.samples, times), tuple(_repeated(speech, times)))

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 
 from halfsecond.config import Config
-from halfsecond.models.face.aperture import ApertureMeter
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import Portrait, load_portrait
 from halfsecond.models.lipsync.avatar import Avatar
@@ -25,7 +24,7 @@ from halfsecond_bench.lipsync.long_run import Drift, drift
 from halfsecond_bench.lipsync.seams import SeamFigures, seams
 from halfsecond_bench.lipsync.sheet import Shot, Snapshots, Strip
 from halfsecond_bench.lipsync.speech import Speech
-from halfsecond_bench.lipsync.take import take
+from halfsecond_bench.lipsync.take import StillMeter, take
 from halfsecond_bench.statistics import Distribution, device, distribution, versions
 
 SPEED_SIZES = ((512, 512), (720, 1280))
@@ -107,9 +106,9 @@ class Trial:
 
         return open_driver
 
-    def meter(self) -> ApertureMeter:
-        """A new instrument, which has seen no face yet."""
-        return ApertureMeter(*self._models, threads=2)
+    def meter(self, portrait: Portrait) -> StillMeter:
+        """The instrument, for a head that keeps still."""
+        return StillMeter(self._models[1], portrait)
 
     def portrait(self, picture: Path, size: tuple[int, int]) -> Portrait:
         """The portrait in a file."""
@@ -138,7 +137,9 @@ def measure(trial: Trial, *, progress: Progress) -> tuple[LipSyncReport, list[St
                 seen_seams[name] = seams(open_driver(avatar, True), trial.speeches[0])
                 progress(f"{name}: {trial.long_s:.0f} s in one go")
                 still = open_driver(avatar, False)
-                drifts[name] = drift(still, trial.meter(), trial.speeches[0], length_s=trial.long_s)
+                drifts[name] = drift(
+                    still, trial.meter(avatar.portrait), trial.speeches[0], length_s=trial.long_s
+                )
     report = LipSyncReport(
         device=device(),
         versions=versions(),
@@ -165,7 +166,7 @@ def _judge(
         still = open_driver(avatar, False)
         keeping, snapshots = Keeping(avatar.portrait), Snapshots(speech, still.fps)
         watches = (keeping.watch, snapshots.watch)
-        seen = take(still, speech, trial.meter(), watches=watches)
+        seen = take(still, speech, trial.meter(avatar.portrait), watches=watches)
         mouth = mouth_figures(seen, commands_opening=name == "mesh")
         kept = keeping.figures()
         figures.append(

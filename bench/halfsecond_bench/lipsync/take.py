@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.models.face import points
-from halfsecond.models.face.aperture import ApertureMeter, mouth_aperture
+from halfsecond.models.face.aperture import mouth_aperture
+from halfsecond.models.face.finder import MIN_CONFIDENCE
+from halfsecond.models.face.landmarks import FaceLandmarker
+from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, Frame, LipSync
 from halfsecond_bench.lipsync.speech import Speech
 
@@ -20,6 +25,34 @@ LIPS = (*points.UPPER_LIP_OUTER, *points.LOWER_LIP_OUTER[1:-1])
 
 Watch = Callable[[Frame], None]
 """Sees every frame as it is made."""
+Marks = NDArray[np.float32]
+
+
+class Landmarks(Protocol):
+    """Finds the landmarks of the face on a picture: `ApertureMeter`, `StillMeter`."""
+
+    def locate(self, image: NDArray[np.uint8]) -> Marks | None:
+        """(468, 3), or None where no face is seen."""
+        ...
+
+
+class StillMeter:
+    """Looks at the same part of every picture, where a head that keeps still has its face.
+
+    A meter that follows the face starts from the picture before, and its own noise makes a face
+    that does not move at all wander by up to a pixel.
+    """
+
+    def __init__(self, landmarks: Path, portrait: Portrait, *, threads: int = 1) -> None:
+        self._landmarker = FaceLandmarker(landmarks, threads=threads)
+        flat = portrait.landmarks[:, :2]
+        eyes = flat[[points.LEFT_EYE_OUTER, points.RIGHT_EYE_OUTER]]
+        self._outline = np.concatenate([eyes, flat]).astype(np.float32)
+
+    def locate(self, image: NDArray[np.uint8]) -> Marks | None:
+        """The landmarks, or None where the model says that this is no face."""
+        found, confidence = self._landmarker.locate(image, self._outline, runs=1)
+        return found if confidence >= MIN_CONFIDENCE else None
 
 
 @dataclass
@@ -36,6 +69,8 @@ class Take:
     """(20, 2) outline of the lips in pixels; NaN likewise."""
     frame_ms: list[float] = field(default_factory=list)
     """Time that each frame took to make."""
+    rest_aperture: float = 0.0
+    """Seen of the closed mouth before the first word."""
     core_ms: list[float] = field(default_factory=list)
     """The same on the processor: what others do on the machine hardly counts."""
 
@@ -58,7 +93,7 @@ class Take:
 def take(
     driver: LipSync,
     speech: Speech,
-    meter: ApertureMeter | None,
+    meter: Landmarks | None,
     *,
     watches: Sequence[Watch] = (),
     looks_at: Callable[[float], bool] = lambda _: True,
@@ -68,6 +103,8 @@ def take(
     meter: None measures times only. looks_at: whether the meter looks at the frame of a time.
     """
     found = Take(speech)
+    if meter is not None and (resting := meter.locate(driver.idle().image)) is not None:
+        found.rest_aperture = mouth_aperture(resting)
     nothing = np.full((len(LIPS), 2), np.nan, np.float32)
     for frame, took_ms, core_ms in spoken(driver, speech):
         found.times_s.append(frame.pts_s)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from halfsecond.errors import PortraitError
@@ -118,7 +119,7 @@ def _frames(path: Path) -> Iterator[tuple[int, float, Image]]:
                 image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
                 yield number, at_s, np.ascontiguousarray(image)
                 number += 1
-    except (av.error.FFmpegError, IndexError) as error:
+    except (FFmpegError, IndexError) as error:
         raise PortraitError(
             f"{path} is not a video that can be read ({error}); save it as MP4 (H.264)"
         ) from error
@@ -156,7 +157,8 @@ def _steady(placements: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float6
     # The ends are mirrored: there the video turns back.
     padded = np.pad(np.stack(placements), ((reach, reach), (0, 0), (0, 0)), mode="reflect")
     count = len(placements)
-    return [np.tensordot(weights, padded[i : i + 2 * reach + 1], axes=1) for i in range(count)]
+    windows = (padded[i : i + 2 * reach + 1] for i in range(count))
+    return [np.asarray(np.tensordot(weights, window, axes=1), np.float64) for window in windows]
 
 
 def _jpeg(image: Image) -> bytes:

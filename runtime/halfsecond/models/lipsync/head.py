@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from halfsecond.models.face import points
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.expression import ExpressionPose
+from halfsecond.models.lipsync.eyes import wears_glasses
 from halfsecond.models.lipsync.warp import Grid, Warp, enlarge, sample, smooth_step
 
 Array = NDArray[np.floating]
@@ -110,9 +111,11 @@ def _fields(portrait: Portrait, grid: Grid) -> Array:
 
 
 def _brows(portrait: Portrait, x: Array, y: Array) -> NDArray[np.float32]:
-    """Both brows up, the forehead with them; the lids stay."""
+    """Both brows up, the forehead with them. Not behind glasses: the rims would follow."""
     eye, flat = portrait.eye_distance_px, portrait.landmarks[:, :2]
     raised = np.zeros_like(x)
+    if wears_glasses(portrait):
+        return _field(raised, raised)
     for brow, lid in (
         (points.LEFT_BROW, points.LEFT_LID_UPPER),
         (points.RIGHT_BROW, points.RIGHT_LID_UPPER),
