@@ -113,6 +113,13 @@ def test_a_face_whose_files_changed_is_not_shown(
     assert opened(stage, "a", "torn").avatar == "nova"
 
 
+def test_a_face_that_a_restart_has_lost_is_made_again_as_the_session_wanted_it(
+    stage: LipSyncStage,
+) -> None:
+    (shown,) = stage.run(LipSyncRequest("of before", "idle", avatar="iris"), Cancel())
+    assert shown.width == 320
+
+
 def test_sessions_of_one_face_share_what_is_drawn_from(stage: LipSyncStage) -> None:
     opened(stage, "a", "iris")
     opened(stage, "b", "iris")

@@ -28,7 +28,7 @@ def lipsync(
     ] = None,
     voice: Annotated[
         list[str] | None,
-        typer.Option(help="hibari, kokoro:bf_emma, people …; by default hibari and people."),
+        typer.Option(help="hibari, kokoro/bf_emma, people …; by default hibari and people."),
     ] = None,
     wav2lip: Annotated[
         Path | None, typer.Option(help="Judge this generator too: ONNX file, or its directory.")

@@ -73,7 +73,7 @@ def recorded(folder: Path) -> Speech:
 
 
 def speeches(config: Config, store: Store, clips: Path, voices: Sequence[str]) -> list[Speech]:
-    """What is said, by the names of the voices: models of the catalog (`kokoro:bf_emma` for one of
+    """What is said, by the names of the voices: models of the catalog (`kokoro/bf_emma` for one of
     its voices), or "people".
 
     Raises:
@@ -85,7 +85,7 @@ def speeches(config: Config, store: Store, clips: Path, voices: Sequence[str]) -
         if name == "people":
             found.append(recorded(clips))
             continue
-        model, _, speaker = name.partition(":")
+        model, _, speaker = name.partition("/")
         if store.catalog.entry(model).stage != "tts":
             raise ConfigError(f"{model!r} is no voice; `halfsecond models list` shows those")
         section = replace_voice(config, model, speaker)

@@ -53,7 +53,7 @@ class LipSyncRequest:
     mood: MoodName = "idle"
     """What the face shows of the conversation."""
     avatar: str = ""
-    """Which face the session wants, for "open"; empty: the server's."""
+    """Which face the session wants, where its driver is made; empty: the server's."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class LipSyncStage:
         if driver is not None:
             return driver
         if request.action in ("begin", "idle"):
-            return self._open_session(request.session)
+            return self._open_session(request.session, request.avatar)
         raise StageError(f"lipsync has no stream of session {request.session!r}; it must begin one")
 
     def _eased(self, session: str, driver: LipSync) -> LipSync:

@@ -340,6 +340,7 @@ class Session:
             build_judged=self._memory.judged,
             phrases=self._phrases,
             is_settled=self._endpointing.is_settled,
+            avatar=self._hello.avatar or "",
         )
         return Turn(settings, self._engines, self._send, self._now)
 

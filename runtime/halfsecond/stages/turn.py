@@ -71,6 +71,8 @@ class TurnSettings:
     phrases: Phrases
     is_settled: Callable[[str], bool]
     """Whether the end of the question needs no judgement of the model any more."""
+    avatar: str = ""
+    """The face that the client wants; empty: the server's."""
 
 
 @dataclass(frozen=True)
@@ -349,6 +351,7 @@ class Turn:
             phones=list(phones),
             format=picture_format(settings.video),
             mood=self._mood,
+            avatar=settings.avatar,
         )
         with self.timeline.span("lipsync", action, now=self.now):
             pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)
