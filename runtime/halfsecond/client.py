@@ -122,6 +122,12 @@ class Client:
         except asyncio.TimeoutError as error:
             await self._close_socket()
             raise ServerError(self._unanswered()) from error
+        except asyncio.CancelledError:
+            with contextlib.suppress(zmq.ZMQError):  # the server may have opened a session by now
+                await self._socket.send_multipart(wire.encode(wire.Bye()), flags=zmq.NOBLOCK)
+                await asyncio.sleep(0.02)
+            await self._close_socket()
+            raise
         except ServerError:
             await self._close_socket()
             raise

@@ -5,6 +5,7 @@ Every section is a frozen struct; `docs/config.md` is generated from the docstri
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -362,6 +363,77 @@ class LogConfig(Section, frozen=True, kw_only=True):
     """Port on 127.0.0.1 for Prometheus; 0 opens none."""
 
 
+class GatewayConfig(Section, frozen=True, kw_only=True):
+    """The browser's way in: pages, HTTP, WebSocket and WebRTC in front of the ZeroMQ server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at. Any but loopback requires `certificate` and `token_secret`."""
+    port: int = 8443
+    """Port to listen at."""
+    connect: str = ""
+    """ZeroMQ address of the server; empty takes `server.bind`."""
+    keys: str = ""
+    """Directory of this client's CURVE keys, where the server wants some."""
+    certificate: str = ""
+    """TLS certificate with its chain (PEM): your own, or of `halfsecond certificate`."""
+    certificate_key: str = ""
+    """Its private key; empty takes the file of the certificate's name that ends in `.key`."""
+    token_secret: str = ""
+    """File that signs tokens, made by `halfsecond token`. With one, nobody gets in without."""
+    names: tuple[str, ...] = ()
+    """Names by which browsers reach this machine; requests for others are refused. Empty takes
+    loopback's names on loopback, and any elsewhere, where tokens keep strangers out."""
+    max_visitors: int = 4
+    """Browsers at once; a further one is told that it is busy."""
+    visit_limit_s: float = 3600.0
+    """A connection that is older is closed at its next rest; the page opens another by itself."""
+    requests_per_s: float = 10.0
+    """Of one address, on average; bursts of five times as many are let through."""
+    max_upload_mb: float = 8.0
+    """Largest upload."""
+    ice_servers: tuple[str, ...] = ()
+    """WebRTC: `stun:host:port` or `turn:user:password@host:port`. None is needed on a LAN."""
+    restart_command: tuple[str, ...] = ()
+    """What the operator's restart runs, such as `["systemctl", "restart", "halfsecond"]`. Empty: a
+    gateway of `serve --gateway` starts its server again; any other offers no restart."""
+    log_file: str = ""
+    """The server's log, for the operator's page; empty shows the gateway's own."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class KioskConfig(Section, frozen=True, kw_only=True):
+    """What the kiosk page looks like."""
+
+    title: str = "halfsecond"
+    """Name of the face, on the page and in its browser tab."""
+    languages: tuple[Literal["en", "zh"], ...] = ()
+    """Languages to choose from; the first is shown at rest. Empty takes `language` alone. List only
+    what `asr.model`, the answers and the voice know."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Turns the page clockwise, for screens that are mounted so."""
+    is_mirrored: bool = False
+    """For a screen that is seen through a mirror."""
+    has_captions: bool = True
+    """Whether words are shown; a visitor may switch them."""
+    has_microphone: bool = True
+    """False for a kiosk of buttons only."""
+    greets: bool = False
+    """Whether the first touch after a rest is greeted (`phrases.greeting`)."""
+    rest_after_s: float = 45.0
+    """Without a word for this long the page returns to rest, and what was said is forgotten."""
+    transport: Literal["auto", "websocket", "webrtc"] = "auto"
+    """`auto` takes the WebSocket, which is quicker and cheaper; `webrtc` falls back to it."""
+    sound: Literal["pcm", "opus"] = "pcm"
+    """Of the WebSocket: `opus` takes a twentieth of the bytes and some milliseconds more."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -381,6 +453,8 @@ class Config(Section, frozen=True, kw_only=True):
     memory: MemoryConfig = MemoryConfig()
     models: ModelsConfig = ModelsConfig()
     log: LogConfig = LogConfig()
+    gateway: GatewayConfig = GatewayConfig()
+    kiosk: KioskConfig = KioskConfig()
     language: str = "en"
 
 
@@ -443,6 +517,8 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         return str(folder / Path(path).expanduser()) if path else path
 
     replace = msgspec.structs.replace
+    gateway = config.gateway
+    gateway_files = ("keys", "certificate", "certificate_key", "token_secret", "log_file")
     asr = config.asr
     if is_directory_name(asr.model):
         asr = replace(asr, model=absolute(asr.model))
@@ -469,5 +545,6 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
             wav2lip=absolute(config.face.wav2lip),
         ),
         stages=replace(config.stages, keys=absolute(config.stages.keys)),
+        gateway=replace(gateway, **{key: absolute(getattr(gateway, key)) for key in gateway_files}),
         models=replace(config.models, home=absolute(config.models.home)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -50,7 +51,7 @@ def _section(name: str, section: type[msgspec.Struct], notes: dict[tuple[str, st
 
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return " or ".join(f'`"{value}"`' for value in get_args(kind))
+        return " or ".join(f"`{json.dumps(value)}`" for value in get_args(kind))
     if get_origin(kind) is tuple:
         return f"list of {_type_name(get_args(kind)[0])}"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -15,6 +15,7 @@
     ├── FetchError (OSError)              a source that could not be reached or read
     ├── StageError (RuntimeError)         a stage that failed or went away
     ├── WireError (ValueError)            a message that breaks the protocol
+    ├── AccessError (PermissionError)     a token that is missing, expired, or for something else
     └── ServerError (ConnectionError)     the server refused, is busy or is not there
 
 A message says what was found, what was expected, and the next command or step.
@@ -85,6 +86,10 @@ class StageError(HalfsecondError, RuntimeError):
 
 class WireError(HalfsecondError, ValueError):
     """A message that breaks the protocol of docs/wire.md."""
+
+
+class AccessError(HalfsecondError, PermissionError):
+    """A token that is missing, cannot be trusted, has expired, or allows something else."""
 
 
 class ServerError(HalfsecondError, ConnectionError):

@@ -10,8 +10,11 @@ import structlog
 from halfsecond.config import LogConfig
 
 
-def configure(config: LogConfig) -> None:
-    """Sets up structlog for this process; called once by a command."""
+def configure(config: LogConfig, *, tail: structlog.typing.Processor | None = None) -> None:
+    """Sets up structlog for this process; called once by a command.
+
+    tail: sees each line before it is written.
+    """
     level = getattr(logging, config.level.upper())
     renderer = (
         structlog.processors.JSONRenderer()
@@ -23,6 +26,7 @@ def configure(config: LogConfig) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([tail] if tail is not None else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

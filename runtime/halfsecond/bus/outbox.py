@@ -67,6 +67,12 @@ class Outbox:
             if not (isinstance(m[0], wire.Audio) and m[0].generation < generation)
         )
 
+    def restart(self) -> None:
+        """A new session begins: what waits of the last one's sound and pictures is void."""
+        self.generation = 0
+        self._pictures.clear()
+        self._messages = deque(m for m in self._messages if not isinstance(m[0], wire.Audio))
+
     async def next(self) -> tuple[wire.Header, bytes]:
         """Waits for what is to be sent next: words and audio first."""
         while True:

@@ -85,7 +85,7 @@ def _options(
 
 
 def _mount() -> None:
-    from halfsecond.cli import config, demo, doctor, keys, models, serve, talk
+    from halfsecond.cli import config, demo, doctor, gateway, keys, models, serve, talk
 
     app.add_typer(models.app, name="models", help="Fetch, list and verify models.")
     app.add_typer(config.app, name="config", help="Check and show the config.")
@@ -94,6 +94,9 @@ def _mount() -> None:
     app.command("talk")(talk.talk)
     app.command("doctor")(doctor.doctor)
     app.command("keys")(keys.keys)
+    app.command("gateway")(gateway.gateway)
+    app.command("token")(gateway.token)
+    app.command("certificate")(gateway.certificate)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The browser's way in: pages, HTTP, WebSocket and WebRTC in front of the ZeroMQ server."""

@@ -1,0 +1,289 @@
+// The kiosk: puts link, loudspeaker, microphone and face together.
+
+import { Face } from "./face.js";
+import { Link, fetchJson, takeToken } from "./link.js";
+import { Microphone } from "./microphone.js";
+import { Player } from "./player.js";
+import { Screen } from "./screen.js";
+
+const CREDIT = 12; // pictures under way: half a second, so that sound never waits behind them
+const USUAL_RATE_HZ = 48000; // until the microphone is open, and says its own
+const RETRY_MS = 1000;
+const EXPIRED = 4001;
+
+class Kiosk {
+  constructor(settings, token) {
+    this.settings = settings;
+    this.token = token;
+    this.session = "";
+    this.generation = 0;
+    this.phase = "away";
+    this.turn = 0;
+    this.rateHz = 0; // that the session was told
+    this.stamps = {};
+    this.restTimer = 0;
+    this.hasVisitor = false;
+    this.screen = new Screen(settings, {
+      ask: (text) => this.ask(text),
+      stop: () => this.stop(),
+      language: () => this.begin(),
+      mute: (isMuted) => (this.microphone.isMuted = isMuted),
+      touch: () => this.onTouch(),
+      retry: () => this.openMicrophone(),
+    });
+    this.player = new Player(
+      (turn, pts) => this.link.send({ type: "playhead", turn, pts }),
+      (turn, at) => this.stamp(turn, "page_first_audio", at),
+    );
+    this.face = new Face(
+      document.querySelector("#face"),
+      document.querySelector("#backdrop"),
+      this.player,
+      (frames) => this.link.send({ type: "credit", frames }),
+      (turn, at) => this.stamp(turn, "page_first_frame", at),
+    );
+    this.microphone = new Microphone(
+      (pcm, rms) => this.hear(pcm, rms),
+      (fault) => this.screen.notice("microphone", fault),
+    );
+    this.link = new Link(token, {
+      open: () => this.begin(),
+      closed: (code, reason) => this.onClosed(code, reason),
+      message: (message) => this.on(message),
+      sound: (header, payload) => this.onSound(header, payload),
+      picture: (header, payload) => this.onPicture(header, payload),
+    });
+  }
+
+  async start() {
+    this.link.connect();
+    setInterval(() => this.showClause(), 40);
+    await this.openMicrophone();
+  }
+
+  async openMicrophone() {
+    if (!this.settings.has_microphone) return;
+    await this.microphone.open();
+    if (this.microphone.rateHz && this.microphone.rateHz !== this.rateHz && this.link.isOpen) this.begin();
+    this.screen.isLocked = this.microphone.isLocked || this.player.isLocked;
+  }
+
+  /** Opens a session; the one that was is forgotten. */
+  begin() {
+    this.generation = 0;
+    this.player.restart();
+    this.face.restart();
+    this.rateHz = this.microphone.rateHz || USUAL_RATE_HZ;
+    this.link.send({
+      type: "hello",
+      client: "halfsecond kiosk",
+      language: this.screen.language,
+      audio_rate_hz: this.rateHz,
+      credit: CREDIT,
+    });
+  }
+
+  // What the gateway says.
+
+  on(message) {
+    this.raise(message.generation ?? 0);
+    switch (message.type) {
+      case "welcome":
+        return this.onWelcome(message);
+      case "away":
+        return this.onAway(message);
+      case "busy":
+        this.screen.notice("server", "busy");
+        return undefined;
+      case "error":
+        return this.onError(message);
+      case "state":
+        return this.onState(message);
+      case "transcript":
+        return this.screen.heard(message.text, message.is_final);
+      case "answer":
+        return this.screen.queue(message);
+      case "pause":
+        return this.player.pause();
+      case "resume":
+        return this.player.resume();
+      case "turn_end":
+        return this.onTurnEnd(message);
+      default:
+        return undefined; // later gateways may say more
+    }
+  }
+
+  /** A higher generation makes everything older void. */
+  raise(generation) {
+    if (generation <= this.generation) return;
+    this.generation = generation;
+    this.player.drop(generation);
+    this.face.drop(generation);
+    this.screen.drop(generation);
+  }
+
+  async onWelcome(welcome) {
+    this.session = welcome.session;
+    this.generation = 0;
+    this.player.restart();
+    this.face.restart();
+    this.screen.questions = welcome.questions;
+    this.screen.notice("server", null);
+    this.screen.clear();
+    this.hasVisitor = false;
+    this.setPhase("idle");
+    await this.player.open(welcome.speech_rate_hz);
+    this.screen.isLocked = this.player.isLocked || this.microphone.isLocked;
+  }
+
+  onAway({ reason }) {
+    this.setPhase("away");
+    this.screen.notice("server", "serverAway", reason);
+  }
+
+  async onClosed(code) {
+    this.setPhase("away");
+    if (code === EXPIRED) return; // the next connection comes by itself
+    this.screen.notice("server", "gatewayAway");
+    try {
+      await fetchJson("api/kiosk", this.token);
+    } catch (error) {
+      this.screen.notice("server", ...explain(error));
+    }
+  }
+
+  onError({ code, message, is_fatal }) {
+    console.warn(code, message);
+    if (code === "microphone_stopped") this.screen.notice("turn", "microphoneStopped");
+    else if (code === "stage_failed" || code === "internal") this.screen.notice("turn", "failed", message);
+    else if (is_fatal) {
+      this.screen.notice("server", "cannotOpen", message);
+      setTimeout(() => this.begin(), RETRY_MS);
+    }
+  }
+
+  onState({ state, turn }) {
+    this.setPhase(state);
+    if (state === "thinking" || state === "listening") this.screen.notice("turn", null);
+    if (turn) this.turn = turn;
+  }
+
+  setPhase(phase) {
+    this.phase = phase;
+    this.screen.phase = phase;
+    clearTimeout(this.restTimer);
+    if (phase === "listening" || phase === "thinking") this.hasVisitor = true;
+    if (phase === "idle" && this.hasVisitor) {
+      this.restTimer = setTimeout(() => this.rest(), 1000 * this.settings.rest_after_s);
+    }
+  }
+
+  /** The visitor has left: the screen is as it was, and a new session remembers nothing. */
+  rest() {
+    this.hasVisitor = false;
+    this.screen.rest();
+    this.begin();
+  }
+
+  onSound(header, payload) {
+    if (header.generation < this.generation) return;
+    this.player.add(header, new Int16Array(payload.slice().buffer));
+  }
+
+  onPicture(header, payload) {
+    this.raise(header.generation);
+    this.face.add(header, payload);
+  }
+
+  onTurnEnd({ turn, reason, marks }) {
+    this.player.whole(turn);
+    if (reason !== "complete" || !marks.first_audio_sent) return;
+    this.report(turn);
+  }
+
+  // What the visitor does.
+
+  hear(pcm, rms) {
+    this.link.sendSound(pcm);
+    this.screen.level = Math.min(1, 6 * rms);
+  }
+
+  ask(text) {
+    this.hasVisitor = true;
+    this.player.unlock();
+    this.screen.heard(text, true);
+    this.link.send({ type: "text", text });
+  }
+
+  stop() {
+    this.player.drop(this.generation + 1);
+    this.link.send({ type: "interrupt" });
+  }
+
+  async onTouch() {
+    await Promise.all([this.player.unlock(), this.microphone.unlock()]);
+    this.screen.isLocked = false;
+    if (this.settings.greets && !this.hasVisitor && this.phase === "idle") {
+      this.hasVisitor = true;
+      this.link.send({ type: "greet" });
+    }
+  }
+
+  showClause() {
+    this.screen.say(this.player.clock());
+  }
+
+  // What is measured.
+
+  stamp(turn, name, performanceS) {
+    this.stamps[turn] ??= {};
+    this.stamps[turn][name] = this.link.serverS(performanceS);
+  }
+
+  report(turn) {
+    const stamps = this.stamps[turn];
+    delete this.stamps[turn];
+    if (stamps === undefined) return;
+    const values = { ...offsets(this.face.offsetsS.splice(0)), ...buffer(this.player.buffer) };
+    this.link.send({ type: "figures", session: this.session, turn, stamps, values });
+  }
+}
+
+function offsets(offsetsS) {
+  if (offsetsS.length === 0) return {};
+  const sorted = offsetsS.map((offset) => 1000 * offset).sort((a, b) => a - b);
+  const sizes = sorted.map(Math.abs).sort((a, b) => a - b);
+  return {
+    av_offset_ms: sorted[Math.floor(sorted.length / 2)],
+    av_offset_p95_ms: sizes[Math.floor(0.95 * (sizes.length - 1))],
+    pictures: offsetsS.length,
+  };
+}
+
+function buffer({ targetS, underruns, latencyS }) {
+  return { buffer_ms: 1000 * targetS, underruns, output_latency_ms: 1000 * latencyS };
+}
+
+/** What to tell of an answer that is none: a message's key, and what the gateway said. */
+function explain({ status, message }) {
+  if (status === 401 && /clock/.test(message)) return ["clock", message];
+  if (status === 401 || status === 403 || status === 421) return ["access", message];
+  return ["gatewayAway"];
+}
+
+async function settingsOf(token) {
+  for (;;) {
+    try {
+      return await fetchJson("api/kiosk", token);
+    } catch (error) {
+      Screen.announce(...explain(error));
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+const token = takeToken();
+const kiosk = new Kiosk(await settingsOf(token), token);
+globalThis.kiosk = kiosk; // for measurements and for curious people
+await kiosk.start();

@@ -1,0 +1,147 @@
+"""One browser's visit: a session with the server, opened again whenever the server comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+import zmq
+
+from halfsecond import wire
+from halfsecond.bus.outbox import Outbox
+from halfsecond.client import Client, Disconnected
+from halfsecond.errors import ServerError
+from halfsecond.gateway.browser import BrowserMessage, Figures, ServerAway
+from halfsecond.gateway.turn_log import TurnLog
+from halfsecond.timeline import Now, monotonic
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.5
+"""Between two tries to reach a server that is away; its start takes some seconds."""
+MAX_WAITING_BLOCKS = 100
+"""Microphone blocks that wait for the server: 2 s of 20 ms. Older sound answers nobody."""
+
+OpenClient = Callable[[wire.Hello], Client]
+"""A client of the server, not yet open, whose session has these wishes."""
+
+
+class Visit:
+    """Carries what a browser says to the server, and fills `outbox` with what comes back.
+
+    Run `run`; it ends when it is cancelled. The order of messages is kept; pictures are the
+    outbox's to drop.
+    """
+
+    def __init__(
+        self,
+        hello: wire.Hello,
+        outbox: Outbox,
+        *,
+        open_client: OpenClient,
+        turns: TurnLog,
+        now: Now = monotonic,
+    ) -> None:
+        self._hello = hello
+        self._outbox = outbox
+        self._open_client = open_client
+        self._turns = turns
+        self._now = now
+        self._client: Client | None = None
+        self._microphone: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_BLOCKS)
+        self.is_resting = True
+        """Whether nobody speaks and nothing is answered."""
+
+    async def run(self) -> None:
+        """Opens the session, and passes on what the server says, until cancelled."""
+        while True:
+            client = self._open_client(self._hello)
+            try:
+                await client.open()
+            except ServerError as error:
+                self._outbox.put(ServerAway(reason=str(error)))
+                await asyncio.sleep(RETRY_S)
+                continue
+            self._client = client
+            try:
+                await self._converse(client)
+            finally:
+                self._client = None
+                await asyncio.shield(client.close())
+
+    async def _converse(self, client: Client) -> None:
+        assert client.welcome is not None
+        self._begin(client.welcome)
+        sending = asyncio.create_task(self._send_microphone(client))
+        try:
+            async for event in client.events():
+                if isinstance(event, Disconnected):
+                    self._outbox.put(ServerAway(reason=event.reason))
+                    continue
+                if isinstance(event.message, wire.Welcome):
+                    self._begin(event.message)
+                    continue
+                self._note(event.message)
+                self._outbox.put(event.message, event.payload)
+        finally:
+            sending.cancel()
+
+    def _begin(self, welcome: wire.Welcome) -> None:
+        """A new session begins its generations anew."""
+        self._outbox.restart()
+        self.is_resting = True
+        self._outbox.put(welcome)
+
+    def _note(self, message: wire.ServerMessage) -> None:
+        if isinstance(message, wire.StateChange):
+            self.is_resting = message.state == "idle"
+        self._turns.note(message)
+
+    async def _send_microphone(self, client: Client) -> None:
+        """On its own: a send waits while no server is there."""
+        while True:
+            await client.send_audio(await self._microphone.get())
+
+    def hear(self, pcm: bytes) -> None:
+        """Takes a block of the microphone; while the server is away the oldest blocks are lost."""
+        if self._client is None:
+            return
+        if self._microphone.full():
+            self._microphone.get_nowait()
+        self._microphone.put_nowait(pcm)
+
+    async def act(self, message: BrowserMessage) -> None:
+        """Does what the browser asks; what the server cannot be told now is lost."""
+        if isinstance(message, wire.Credit):
+            self._outbox.grant(message.frames)
+        elif isinstance(message, Figures):
+            self._turns.note_figures(message)
+        elif isinstance(message, wire.Clock):
+            self._outbox.put(self._clock(message))
+        elif self._client is not None:
+            with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
+                await asyncio.wait_for(_ask(self._client, message), RETRY_S)
+
+    def _clock(self, message: wire.Clock) -> wire.Clock:
+        """The server's time, as far as the gateway knows it."""
+        offset_s = self._client.clock_offset_s if self._client is not None else 0.0
+        at_s = self._now() + offset_s
+        return wire.Clock(client_s=message.client_s, received_s=at_s, sent_s=at_s)
+
+
+async def _ask(client: Client, message: BrowserMessage) -> None:
+    doing: Awaitable[None] | None = None
+    if isinstance(message, wire.Text):
+        doing = client.ask(message.text)
+    elif isinstance(message, wire.Greet):
+        doing = client.greet()
+    elif isinstance(message, wire.Interrupt):
+        doing = client.interrupt()
+    elif isinstance(message, wire.Playhead):
+        doing = client.report_playhead(turn=message.turn, pts_s=message.pts)
+    elif isinstance(message, wire.EndOfAudio):
+        doing = client.end_audio()
+    if doing is not None:
+        await doing
