@@ -15,7 +15,8 @@
     ├── FetchError (OSError)              a source that could not be reached or read
     ├── StageError (RuntimeError)         a stage that failed or went away
     ├── WireError (ValueError)            a message that breaks the protocol
-    ├── AccessError (PermissionError)     a token that is missing, expired, or for something else
+    ├── AccessError (PermissionError)     a token that is missing, or cannot be trusted any more
+    │   └── ScopeError                    a token that allows something else
     └── ServerError (ConnectionError)     the server refused, is busy or is not there
 
 A message says what was found, what was expected, and the next command or step.
@@ -89,7 +90,11 @@ class WireError(HalfsecondError, ValueError):
 
 
 class AccessError(HalfsecondError, PermissionError):
-    """A token that is missing, cannot be trusted, has expired, or allows something else."""
+    """A token that is missing, cannot be trusted, or has expired."""
+
+
+class ScopeError(AccessError):
+    """A token that allows something else."""
 
 
 class ServerError(HalfsecondError, ConnectionError):

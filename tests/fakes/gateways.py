@@ -105,6 +105,8 @@ class RunningGateway:
             proxy=None,
             max_size=None,
             compression=None,
+            max_queue=None,
+            close_timeout=1,
         ) as socket:
             browser = Browser(socket)
             if hello:

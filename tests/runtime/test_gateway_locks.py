@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -209,10 +210,10 @@ async def test_a_flood_of_messages_ends_the_connection(
         locked(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
-        with pytest.raises(ConnectionClosed):
-            for _ in range(5000):
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(2000):
                 await browser.socket.send('{"type": "clock"}')
-        assert browser.socket.close_code == 1008
+        assert await closed(browser.socket) == 1008
 
 
 async def test_many_faults_end_the_connection(run_server: RunServer, tmp_path: Path) -> None:

@@ -19,17 +19,19 @@ from starlette.types import ASGIApp
 from halfsecond import __version__
 from halfsecond.bus.keys import ClientKeys
 from halfsecond.config import Config
-from halfsecond.errors import AccessError, HalfsecondError
+from halfsecond.errors import AccessError, HalfsecondError, ScopeError, ServerError, WireError
 from halfsecond.gateway.doors import Doors
 from halfsecond.gateway.machine import read_machine
 from halfsecond.gateway.operating import Operator
-from halfsecond.gateway.responses import Guarded, json_response, refused
+from halfsecond.gateway.responses import Guarded, body_of, json_response, refused
 from halfsecond.gateway.server_watch import ServerWatch
 from halfsecond.gateway.tokens import Scope, Tokens
 from halfsecond.gateway.visits import Visits
+from halfsecond.gateway.webrtc import WebRtcDoor, ice_servers
 from halfsecond.gateway.websocket import WebSocketDoor
 from halfsecond.timeline import Now, monotonic
 
+MAX_OFFER_BYTES = 64 * 1024
 PAGE = Path(__file__).parent / "page"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -52,6 +54,8 @@ class Gateway:
         self.visits = Visits(config, address, keys=keys, now=now)
         self.watch = ServerWatch(address, keys=keys, now=now)
         self.operator = operator or Operator(config.gateway)
+        self._ice_servers = ice_servers(config.gateway.ice_servers)
+        self._webrtc_door = WebRtcDoor(self.visits, config.gateway.ice_servers, fps=config.face.fps)
 
     def app(self) -> ASGIApp:
         """The application, with the doors in front."""
@@ -65,6 +69,7 @@ class Gateway:
                 "/api/operator/restart", self._behind("operate", self._restart), methods=["POST"]
             ),
             WebSocketRoute("/api/talk", websocket.serve),
+            Route("/api/webrtc", self._webrtc, methods=["POST"]),
             Route("/operator", self._operator_page),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ]
@@ -82,6 +87,7 @@ class Gateway:
             yield
         finally:
             watching.cancel()
+            await self._webrtc_door.close()
             await asyncio.gather(watching, return_exceptions=True)
 
     def _behind(self, scope: Scope, handler: Handler) -> Handler:
@@ -90,11 +96,9 @@ class Gateway:
         async def checked(request: Request) -> Response:
             try:
                 self.doors.bearer(request, scope)
-            except AccessError as error:
-                status = 401 if "allow" not in str(error) else 403
-                return refused(status, "access", str(error))
-            try:
                 return await handler(request)
+            except AccessError as error:
+                return _kept_out(error)
             except HalfsecondError as error:
                 return refused(400, type(error).__name__, str(error))
 
@@ -119,7 +123,7 @@ class Gateway:
                 "rest_after_s": kiosk.rest_after_s,
                 "transport": kiosk.transport,
                 "sound": kiosk.sound,
-                "ice_servers": self.config.gateway.ice_servers,
+                "ice_servers": self._ice_servers,
             }
         )
 
@@ -165,8 +169,25 @@ class Gateway:
         await self.operator.restart()
         return json_response({"is_restarting": True}, status=202)
 
+    async def _webrtc(self, request: Request) -> Response:
+        """Takes an offer, and gives the answer; the visit goes on without the request."""
+        try:
+            bearer = self.doors.bearer(request, "talk")
+            body = await body_of(request, limit_bytes=MAX_OFFER_BYTES)
+            return json_response(await self._webrtc_door.answer(body, bearer))
+        except AccessError as error:
+            return _kept_out(error)
+        except ServerError as error:
+            return refused(503, "busy", str(error))
+        except WireError as error:
+            return refused(400, "bad_message", str(error))
+
     async def _operator_page(self, _: Request) -> Response:
         return RedirectResponse("/operator.html")
+
+
+def _kept_out(error: AccessError) -> Response:
+    return refused(403 if isinstance(error, ScopeError) else 401, "access", str(error))
 
 
 async def _on_http_error(_: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from halfsecond.config import GatewayConfig
-from halfsecond.errors import AccessError
+from halfsecond.errors import AccessError, ScopeError
 from halfsecond.gateway.limits import AddressLimits
 from halfsecond.gateway.tokens import ANYBODY, Bearer, Scope, Tokens
 from halfsecond.timeline import Now
@@ -53,7 +53,7 @@ class Doors:
         """Who asks, if they may.
 
         Raises:
-            AccessError: no token, one that cannot be trusted, or without this scope.
+            AccessError: no token, or one that cannot be trusted; ScopeError: without this scope.
         """
         if self._tokens is None:
             return ANYBODY
@@ -62,7 +62,7 @@ class Doors:
             raise AccessError("there is no token; make one with `halfsecond token`")
         bearer = self._tokens.read(token)
         if scope not in bearer.scopes:
-            raise AccessError(f"the token does not allow to {scope}; make one with --scope {scope}")
+            raise ScopeError(f"the token does not allow to {scope}; make one with --scope {scope}")
         return bearer
 
 

@@ -49,3 +49,30 @@ class AddressLimits:
         if len(self._buckets) > MAX_ADDRESSES:
             self._buckets.popitem(last=False)
         return bucket.take()
+
+
+MESSAGES_PER_S = 200.0
+"""50 blocks of sound, 25 to 60 credits and 4 playheads, and room for a browser that catches up."""
+BYTES_PER_S = 400_000.0
+"""48 kHz in two channels has 192 kB a second."""
+BURST_S = 3.0
+MAX_FAULTS = 20
+"""Messages that break the protocol before the connection is closed."""
+
+
+class Allowance:
+    """What one connected browser may send."""
+
+    def __init__(self, *, now: Now) -> None:
+        self._messages = Bucket(rate=MESSAGES_PER_S, burst=BURST_S * MESSAGES_PER_S, now=now)
+        self._bytes = Bucket(rate=BYTES_PER_S, burst=BURST_S * BYTES_PER_S, now=now)
+        self._faults = 0
+
+    def take(self, size_bytes: int) -> bool:
+        """Whether a message of this size may come now."""
+        return self._messages.take() and self._bytes.take(size_bytes)
+
+    def is_faulty(self) -> bool:
+        """Counts a message that broke the protocol; True when there were too many."""
+        self._faults += 1
+        return self._faults >= MAX_FAULTS

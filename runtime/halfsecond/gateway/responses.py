@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from halfsecond.errors import WireError
 from halfsecond.gateway.doors import Doors
 
 POLICY = (
@@ -36,6 +38,16 @@ def json_response(content: Any, *, status: int = 200) -> Response:
 def refused(status: int, code: str, message: str) -> Response:
     """A refusal that a program and a person can read."""
     return json_response({"error": code, "message": message}, status=status)
+
+
+async def body_of(request: Request, *, limit_bytes: int) -> bytes:
+    """What was posted; raises WireError as soon as it is too long."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit_bytes:
+            raise WireError(f"at most {limit_bytes} bytes are taken here")
+    return bytes(body)
 
 
 class Guarded:

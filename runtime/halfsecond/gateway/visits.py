@@ -17,7 +17,7 @@ from halfsecond.gateway.turn_log import TurnLog
 from halfsecond.gateway.visit import Visit
 from halfsecond.timeline import Now, monotonic
 
-OPEN_LIMIT_S = 3.0
+OPEN_LIMIT_S = 2.0
 """A server that does not answer by then is away; the visit goes on trying."""
 
 

@@ -22,7 +22,7 @@ from halfsecond.gateway.browser import (
     to_text,
 )
 from halfsecond.gateway.doors import PROTOCOL, Doors
-from halfsecond.gateway.limits import Bucket
+from halfsecond.gateway.limits import Allowance
 from halfsecond.gateway.opus import OpusDecoder, OpusEncoder
 from halfsecond.gateway.tokens import Bearer
 from halfsecond.gateway.visit import Visit
@@ -33,14 +33,6 @@ log = structlog.get_logger(__name__)
 HELLO_LIMIT_S = 5.0
 """A connection that has not said hello by then takes a place for nothing."""
 WATCH_S = 0.5
-MESSAGES_PER_S = 200.0
-"""50 blocks of sound, 25 to 60 credits and 4 playheads, and room for a browser that catches up."""
-BYTES_PER_S = 400_000.0
-"""48 kHz in two channels has 192 kB a second."""
-BURST_S = 3.0
-MAX_FAULTS = 20
-"""Messages that break the protocol before the connection is closed."""
-
 # Close codes of RFC 6455 and its registry.
 GOING_AWAY, POLICY, TOO_BIG, TRY_LATER = 1001, 1008, 1009, 1013
 EXPIRED = 4001
@@ -83,9 +75,7 @@ class _Connection:
         self._running: asyncio.Task[None] | None = None
         self._decoder: OpusDecoder | None = None
         self._encoder: OpusEncoder | None = None
-        self._messages = Bucket(rate=MESSAGES_PER_S, burst=BURST_S * MESSAGES_PER_S, now=visits.now)
-        self._bytes = Bucket(rate=BYTES_PER_S, burst=BURST_S * BYTES_PER_S, now=visits.now)
-        self._faults = 0
+        self._allowance = Allowance(now=visits.now)
         self._began_s = visits.now()
 
     async def run(self) -> None:
@@ -141,8 +131,7 @@ class _Connection:
             if message["type"] == "websocket.disconnect":
                 return
             text, sound = message.get("text"), message.get("bytes")
-            size = len(text or sound or "")
-            if not self._messages.take() or not self._bytes.take(size):
+            if not self._allowance.take(len(text or sound or "")):
                 await self._close(POLICY, "messages come faster than a visitor can speak")
                 return
             try:
@@ -151,9 +140,8 @@ class _Connection:
                 elif sound is not None:
                     self._on_sound(check_sound(sound))
             except WireError as error:
-                self._faults += 1
                 self._outbox.put(wire.Error(code="bad_message", message=str(error)))
-                if self._faults >= MAX_FAULTS:
+                if self._allowance.is_faulty():
                     await self._close(POLICY, "too many messages that break the protocol")
                     return
 

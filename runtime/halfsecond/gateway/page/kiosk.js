@@ -4,6 +4,7 @@ import { Face } from "./face.js";
 import { Link, fetchJson, takeToken } from "./link.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
+import { Rtc } from "./rtc.js";
 import { Screen } from "./screen.js";
 
 const CREDIT = 12; // pictures under way: half a second, so that sound never waits behind them
@@ -19,6 +20,7 @@ class Kiosk {
     this.generation = 0;
     this.phase = "away";
     this.turn = 0;
+    this.isRtc = false;
     this.rateHz = 0; // that the session was told
     this.stamps = {};
     this.restTimer = 0;
@@ -46,19 +48,43 @@ class Kiosk {
       (pcm, rms) => this.hear(pcm, rms),
       (fault) => this.screen.notice("microphone", fault),
     );
-    this.link = new Link(token, {
+    this.events = {
       open: () => this.begin(),
       closed: (code, reason) => this.onClosed(code, reason),
       message: (message) => this.on(message),
       sound: (header, payload) => this.onSound(header, payload),
       picture: (header, payload) => this.onPicture(header, payload),
-    });
+    };
+    this.link = new Link(token, this.events);
   }
 
   async start() {
-    this.link.connect();
     setInterval(() => this.showClause(), 40);
+    const wished = new URLSearchParams(location.search).get("transport") ?? this.settings.transport;
+    if (wished !== "webrtc" || !(await this.startRtc())) this.link.connect();
     await this.openMicrophone();
+  }
+
+  /** Whether WebRTC leads to the gateway; where it does not, the WebSocket does. */
+  async startRtc() {
+    await this.openMicrophone();
+    const live = document.querySelector("#live");
+    const rtc = new Rtc(this.token, this.settings.ice_servers, live, this.events);
+    const link = this.link;
+    this.link = rtc;
+    try {
+      await rtc.connect(this.microphone.stream);
+    } catch (error) {
+      console.warn("webrtc", error);
+      rtc.close();
+      this.link = link;
+      this.screen.notice("turn", "fallback");
+      return false;
+    }
+    live.hidden = false;
+    document.querySelector("#face").hidden = true;
+    this.isRtc = true;
+    return true;
   }
 
   async openMicrophone() {
@@ -133,7 +159,7 @@ class Kiosk {
     this.screen.clear();
     this.hasVisitor = false;
     this.setPhase("idle");
-    await this.player.open(welcome.speech_rate_hz);
+    if (!this.isRtc) await this.player.open(welcome.speech_rate_hz);
     this.screen.isLocked = this.player.isLocked || this.microphone.isLocked;
   }
 
@@ -223,6 +249,7 @@ class Kiosk {
 
   async onTouch() {
     await Promise.all([this.player.unlock(), this.microphone.unlock()]);
+    if (this.isRtc) await document.querySelector("#live").play();
     this.screen.isLocked = false;
     if (this.settings.greets && !this.hasVisitor && this.phase === "idle") {
       this.hasVisitor = true;
@@ -231,7 +258,7 @@ class Kiosk {
   }
 
   showClause() {
-    this.screen.say(this.player.clock());
+    this.screen.say(this.isRtc ? { turn: Infinity, pts: 0 } : this.player.clock());
   }
 
   // What is measured.
