@@ -89,8 +89,9 @@ class Page:
         return answer["result"].get("value")
 
     async def until(self, expression: str, *, limit_s: float = 20.0) -> Any:
-        """Waits until an expression is true; returns it."""
+        """Waits until an expression is true; returns it. One that fails is not true yet."""
         end_s = time.monotonic() + limit_s
+        expression = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
         while True:
             value = await self.value(expression)
             if value:

@@ -63,7 +63,8 @@ class Browser:
         payload = b""
         if isinstance(data, bytes):
             (size,) = struct.unpack_from("<H", data)
-            data, payload = data[2 : 2 + size].decode(), data[2 + size :]
+            payload = data[2 + size :]
+            data = data[2 : 2 + size]
         message: dict[str, Any] = json.loads(data)
         self.messages.append(message)
         self.payloads.append(payload)
@@ -115,15 +116,14 @@ class RunningGateway:
             yield browser
 
     async def request(
-        self, method: str, path: str, *, body: bytes = b"", **headers: str
+        self, method: str, path: str, *, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answered:
-        """One HTTP request, from a thread; underscores of header names stand for hyphens."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        """One HTTP request, from a thread."""
 
         def ask() -> Answered:
             connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
             try:
-                connection.request(method, path, body=body or None, headers=named)
+                connection.request(method, path, body=body or None, headers=headers or {})
                 answer = connection.getresponse()
                 found = {name.lower(): value for name, value in answer.getheaders()}
                 return Answered(answer.status, found, answer.read())
@@ -138,11 +138,11 @@ RunGateway = Callable[..., AbstractAsyncContextManager[RunningGateway]]
 
 @asynccontextmanager
 async def running_gateway(
-    config: Config, address: str, *, clock: WallClock
+    config: Config, address: str, *, clock: WallClock, port: int = 0
 ) -> AsyncIterator[RunningGateway]:
-    """Serves a gateway at a free port until the block ends."""
+    """Serves a gateway at a free port (or that one) until the block ends."""
     config = msgspec.structs.replace(
-        config, gateway=msgspec.structs.replace(config.gateway, port=0)
+        config, gateway=msgspec.structs.replace(config.gateway, port=port)
     )
     gateway = open_gateway(config, address, clock=clock)
     bound = listen(config.gateway)

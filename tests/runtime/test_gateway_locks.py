@@ -80,7 +80,7 @@ async def test_whoever_has_the_right_token_is_let_in(run_server: RunServer, tmp_
 
 async def get(door: Locked, path: str, token: str = "", method: str = "GET") -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return await door.gateway.request(method, path, **headers)
+    return await door.gateway.request(method, path, headers=headers)
 
 
 HTTP_TABLE: list[tuple[str, str, str, int]] = [
@@ -245,7 +245,7 @@ async def test_pages_of_strangers_are_kept_out_on_loopback_too(
     run_server: RunServer, tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
     async with locked(run_server, tmp_path, token_secret="") as door:
-        answered = await door.gateway.request("GET", "/api/info", **headers)
+        answered = await door.gateway.request("GET", "/api/info", headers=headers)
         assert answered.status == status
         with pytest.raises(InvalidStatus):
             async with connect(

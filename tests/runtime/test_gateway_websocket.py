@@ -106,7 +106,7 @@ async def test_sound_goes_as_opus_both_ways(run_server: RunServer) -> None:
         tone = np.abs(np.fft.rfft(heard))
         assert np.argmax(tone) / (len(heard) / 48_000) == pytest.approx(220, abs=3)
         encoder = av.CodecContext.create("libopus", "w")
-        encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "s16"  # type: ignore[attr-defined]
+        encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "s16"
         encoder.options = {"frame_duration": "20"}
         for loudness in (*[0.5] * 30, *[0.0] * 40):
             block = loudness * np.sin(2 * np.pi * 440 * np.arange(960) / 48_000)
@@ -114,7 +114,7 @@ async def test_sound_goes_as_opus_both_ways(run_server: RunServer) -> None:
                 (block * 32767).astype(np.int16)[None, :], format="s16", layout="mono"
             )
             frame.sample_rate = 48_000
-            for packet in encoder.encode(frame):  # type: ignore[attr-defined]
+            for packet in encoder.encode(frame):
                 await browser.socket.send(bytes(packet))
         await browser.until("transcript")
         assert server.engines.asr.requests
@@ -124,8 +124,8 @@ def decoded(packets: list[bytes]) -> np.ndarray:
     import av
 
     decoder = av.CodecContext.create("libopus", "r")
-    decoder.sample_rate, decoder.layout = 48_000, "mono"  # type: ignore[attr-defined]
-    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]  # type: ignore[attr-defined]
+    decoder.sample_rate, decoder.layout = 48_000, "mono"
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
     return np.concatenate([frame.to_ndarray()[0].astype(np.float64) for frame in frames])
 
 

@@ -32,7 +32,7 @@ class AnswerSound(MediaStreamTrack):
     def __init__(self, *, now: Now = monotonic) -> None:
         super().__init__()
         self._now = now
-        self._waiting: deque[tuple[wire.Audio, NDArray[np.int16]]] = deque()
+        self._speech: deque[tuple[wire.Audio, NDArray[np.int16]]] = deque()
         self._generation = 0
         self._samples = 0
         self._start_s = 0.0
@@ -44,18 +44,18 @@ class AnswerSound(MediaStreamTrack):
     def add(self, header: wire.Audio, pcm: bytes) -> None:
         """Sound of an answer, after what waits."""
         if header.generation >= self._generation:
-            self._waiting.append((header, np.frombuffer(pcm, np.int16)))
+            self._speech.append((header, np.frombuffer(pcm, np.int16)))
 
     def drop(self, generation: int) -> None:
         """What is older is void."""
         if generation > self._generation:
             self._generation = generation
             self._is_paused = False
-            self._waiting = deque(w for w in self._waiting if w[0].generation >= generation)
+            self._speech = deque(w for w in self._speech if w[0].generation >= generation)
 
     def restart(self) -> None:
         """A new session: turns and generations begin anew."""
-        self._waiting.clear()
+        self._speech.clear()
         self._generation = self._turn = 0
         self._is_paused = self._is_sounding = False
 
@@ -86,8 +86,8 @@ class AnswerSound(MediaStreamTrack):
     def _block(self) -> NDArray[np.int16]:
         block = np.zeros(FRAME_SAMPLES, np.int16)
         filled = 0
-        while filled < FRAME_SAMPLES and self._waiting and not self._is_paused:
-            header, samples = self._waiting.popleft()
+        while filled < FRAME_SAMPLES and self._speech and not self._is_paused:
+            header, samples = self._speech.popleft()
             count = min(FRAME_SAMPLES - filled, len(samples))
             block[filled : filled + count] = samples[:count]
             filled += count
@@ -95,7 +95,7 @@ class AnswerSound(MediaStreamTrack):
             self._pts_s = header.pts + count / SPEECH_RATE_HZ
             if count < len(samples):
                 rest = _later(header, self._pts_s)
-                self._waiting.appendleft((rest, samples[count:]))
+                self._speech.appendleft((rest, samples[count:]))
         self._is_sounding = filled > 0
         return block
 

@@ -1,6 +1,6 @@
 // The face: pictures, shown when the loudspeaker reaches their moment.
 
-const MAX_CROP = 1.45; // how much larger than its frame the portrait may become to fill a screen
+const MAX_CROP = 1.2; // how much larger than its frame the portrait may become to fill a screen
 const BACKDROP_MS = 4000;
 const KEPT_OFFSETS = 2000;
 
@@ -18,6 +18,7 @@ export class Face {
   #grant;
   #onFirst;
   #firstTurn = 0;
+  #video = null;
   #fitted = "";
 
   /**
@@ -44,6 +45,17 @@ export class Face {
       requestAnimationFrame(tick);
     };
     requestAnimationFrame(tick);
+  }
+
+  /** Shows a stream instead, whose moments the browser keeps. */
+  follow(video) {
+    this.#video = video;
+    const next = () => {
+      this.drawn += 1;
+      this.#paint();
+      video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
   }
 
   /** A new session: what waits is void. */
@@ -153,15 +165,17 @@ export class Face {
   }
 
   #paint() {
-    if (this.#shown === null) return;
-    const { bitmap } = this.#shown;
-    this.#fit(bitmap);
+    const source = this.#video ?? this.#shown?.bitmap;
+    if (!source) return;
+    const own = { width: source.videoWidth ?? source.width, height: source.videoHeight ?? source.height };
+    if (own.width === 0) return;
+    this.#fit(own);
     const { width, height } = this.#canvas;
-    const scale = Math.max(width / bitmap.width, height / bitmap.height);
-    const w = bitmap.width * scale;
-    const h = bitmap.height * scale;
-    this.#draw.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
-    this.#paintBackdrop(bitmap);
+    const scale = Math.max(width / own.width, height / own.height);
+    const w = own.width * scale;
+    const h = own.height * scale;
+    this.#draw.drawImage(source, (width - w) / 2, (height - h) / 2, w, h);
+    this.#paintBackdrop(source);
   }
 
   /** Gives the canvas the size that the portrait takes on this screen. */
@@ -184,10 +198,10 @@ export class Face {
     stage.classList.toggle("is-short", h < clientHeight - 1);
   }
 
-  #paintBackdrop(bitmap) {
+  #paintBackdrop(source) {
     if (performance.now() - this.#backdropAt < BACKDROP_MS) return;
     this.#backdropAt = performance.now();
     const { canvas } = this.#backdrop;
-    this.#backdrop.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    this.#backdrop.drawImage(source, 0, 0, canvas.width, canvas.height);
   }
 }

@@ -2,13 +2,12 @@
 
 import { Face } from "./face.js";
 import { Link, fetchJson, takeToken } from "./link.js";
-import { Microphone } from "./microphone.js";
+import { Microphone, USUAL_RATE_HZ } from "./microphone.js";
 import { Player } from "./player.js";
 import { Rtc } from "./rtc.js";
 import { Screen } from "./screen.js";
 
 const CREDIT = 12; // pictures under way: half a second, so that sound never waits behind them
-const USUAL_RATE_HZ = 48000; // until the microphone is open, and says its own
 const RETRY_MS = 1000;
 const EXPIRED = 4001;
 
@@ -81,8 +80,7 @@ class Kiosk {
       this.screen.notice("turn", "fallback");
       return false;
     }
-    live.hidden = false;
-    document.querySelector("#face").hidden = true;
+    this.face.follow(live);
     this.isRtc = true;
     return true;
   }

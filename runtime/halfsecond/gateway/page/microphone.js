@@ -2,6 +2,9 @@
 
 const RETRY_MS = 3000;
 
+/** What is asked of the browser; one that cannot convert gives its own. */
+export const USUAL_RATE_HZ = 48000;
+
 /** Why there is no microphone: a key of messages.js. */
 function faultOf(error) {
   if (!globalThis.isSecureContext || !navigator.mediaDevices) return "microphoneInsecure";
@@ -52,7 +55,7 @@ export class Microphone {
   }
 
   /** Opens the microphone, and goes on trying when there is none. Never throws. */
-  async open(rateHz) {
+  async open(rateHz = USUAL_RATE_HZ) {
     if (this.#isOpening || this.#stream !== null) return;
     this.#isOpening = true;
     clearTimeout(this.#retry);
@@ -74,11 +77,7 @@ export class Microphone {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
     });
-    if (this.#context === null) {
-      this.#context = new AudioContext(rateHz ? { sampleRate: rateHz } : {});
-      await this.#context.audioWorklet.addModule("microphone-worklet.js");
-    }
-    const source = this.#context.createMediaStreamSource(stream);
+    const source = await this.#source(stream, rateHz);
     const node = new AudioWorkletNode(this.#context, "microphone");
     node.port.onmessage = ({ data }) => this.#onBlock(data.pcm, data.rms);
     // Its output is silence; without a way to the loudspeaker browsers let the node rest.
@@ -95,6 +94,24 @@ export class Microphone {
     });
     this.#stream = stream;
     await this.#context.resume();
+  }
+
+  /** The microphone at the rate that is wished for; at its own where the browser cannot convert. */
+  async #source(stream, rateHz) {
+    for (const options of [{ sampleRate: rateHz }, {}]) {
+      if (this.#context === null) {
+        this.#context = new AudioContext(options);
+        await this.#context.audioWorklet.addModule("microphone-worklet.js");
+      }
+      try {
+        return this.#context.createMediaStreamSource(stream);
+      } catch (error) {
+        if (error.name !== "NotSupportedError" || !options.sampleRate) throw error;
+        await this.#context.close();
+        this.#context = null;
+      }
+    }
+    throw new Error("the microphone cannot be read");
   }
 
   get isLocked() {

@@ -4,6 +4,7 @@ export class Player {
   #node = null;
   #context = null;
   #position = null;
+  #early = [];
   #reported = { turn: 0, pts: 0 };
   #tell;
   #onFirst;
@@ -21,15 +22,30 @@ export class Player {
   /** Opens the loudspeaker. Sound of `rateHz` is played as it is, without resampling of ours. */
   async open(rateHz) {
     if (this.#context?.sampleRate === rateHz) return;
+    this.#node = null;
     await this.#context?.close();
-    this.#context = new AudioContext({ sampleRate: rateHz, latencyHint: "interactive" });
-    await this.#context.audioWorklet.addModule("player-worklet.js");
-    this.#node = new AudioWorkletNode(this.#context, "player", {
+    const context = new AudioContext({ sampleRate: rateHz, latencyHint: "interactive" });
+    this.#context = context;
+    await context.audioWorklet.addModule("player-worklet.js");
+    const node = new AudioWorkletNode(context, "player", {
       numberOfInputs: 0,
       outputChannelCount: [1],
     });
-    this.#node.port.onmessage = ({ data }) => this.#take(data);
-    this.#node.connect(this.#context.destination);
+    node.port.onmessage = ({ data }) => this.#take(data);
+    node.connect(context.destination);
+    this.#node = node;
+    for (const message of this.#early.splice(0)) node.port.postMessage(message);
+  }
+
+  /** Tells the worklet, or keeps it until there is one: an answer may come while it is loaded. */
+  #do(message) {
+    if (this.#node !== null) this.#node.port.postMessage(message);
+    else this.#early.push(message);
+  }
+
+  /** What is played, for those who want to record it. */
+  get output() {
+    return this.#node;
   }
 
   /** Whether the browser waits for a touch before it lets anything sound. */
@@ -44,9 +60,10 @@ export class Player {
 
   /** A new session: turns and generations begin anew. */
   restart() {
+    this.#early.length = 0;
     this.#position = null;
     this.#reported = { turn: 0, pts: 0 };
-    this.#node?.port.postMessage({ do: "restart" });
+    this.#do({ do: "restart" });
   }
 
   /** Sound of an answer, 16 bit PCM. */
@@ -55,23 +72,23 @@ export class Player {
     const at = Math.round(header.pts * this.#context.sampleRate);
     const { turn, generation } = header;
     const message = { do: "add", turn, generation, at, samples };
-    this.#node.port.postMessage(message, [samples.buffer]);
+    this.#do(message);
   }
 
   drop(generation) {
-    this.#node?.port.postMessage({ do: "drop", generation });
+    this.#do({ do: "drop", generation });
   }
 
   pause() {
-    this.#node?.port.postMessage({ do: "pause" });
+    this.#do({ do: "pause" });
   }
 
   resume() {
-    this.#node?.port.postMessage({ do: "resume" });
+    this.#do({ do: "resume" });
   }
 
   whole(turn) {
-    this.#node?.port.postMessage({ do: "whole", turn });
+    this.#do({ do: "whole", turn });
   }
 
   /**

@@ -102,6 +102,11 @@ export class Rtc {
     return performanceS;
   }
 
+  /** What the browser measures of the connection. */
+  stats() {
+    return this.#connection.getStats();
+  }
+
   close() {
     const connection = this.#connection;
     this.#connection = null;

@@ -1,0 +1,257 @@
+"""The kiosk page in a real Chromium, before a server on fake engines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from fakes.chromium import Page, chromium_program, running_chromium
+from fakes.engines import FakeEngines, FakeLipSync
+from fakes.gateways import running_gateway
+from fakes.servers import QUICK, RunServer
+from halfsecond.config import Config, GatewayConfig, KioskConfig, PhrasesConfig, PresetQuestion
+from halfsecond.gateway.tokens import Tokens, make_secret
+from halfsecond.stages.lipsync import Picture
+
+pytestmark = pytest.mark.skipif(
+    chromium_program() is None, reason="no chromium: apt-get install chromium"
+)
+
+KIOSK = msgspec.structs.replace(
+    QUICK,
+    kiosk=KioskConfig(title="Nova", languages=("en", "zh"), rest_after_s=60),
+    face=msgspec.structs.replace(QUICK.face, idle_fps=10),
+    phrases=PhrasesConfig(
+        presets=(PresetQuestion(question="When do you close?", answer="We close at five."),)
+    ),
+)
+RESTING_BGR, DRIVEN_BGR = (60, 120, 60), (60, 60, 200)
+
+
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    encoded = cv2.imencode(".jpg", np.full((128, 128, 3), colour, np.uint8))[1]
+    return bytes(encoded.tobytes())
+
+
+class ColouredFace(FakeLipSync):
+    """Green at rest, red while it speaks."""
+
+    resting, driven = jpeg(RESTING_BGR), jpeg(DRIVEN_BGR)
+
+    @classmethod
+    def _picture(cls, pts_s: float, *, is_driven: bool) -> Picture:
+        data = cls.driven if is_driven else cls.resting
+        return Picture(data, "jpeg", 128, 128, pts_s, 0.5 if is_driven else 0.0, is_driven)
+
+
+def engines() -> FakeEngines:
+    made = FakeEngines()
+    made.lipsync = ColouredFace()
+    return made
+
+
+@asynccontextmanager
+async def kiosk(
+    run_server: RunServer, *flags: str, config: Config = KIOSK, query: str = "", **browser: object
+) -> AsyncIterator[Page]:
+    """The page, at rest."""
+    async with (
+        run_server(config, engines()) as server,
+        running_gateway(config, server.address, clock=time.time) as gateway,
+        running_chromium(*flags, **browser) as page,  # type: ignore[arg-type]
+    ):
+        await page.go(f"http://127.0.0.1:{gateway.port}/{query}")
+        await page.until("document.body.dataset.phase === 'idle'")
+        yield page
+
+
+async def colour_of_the_face(page: Page) -> str:
+    """Of the middle of the screen."""
+    image = cv2.imdecode(np.frombuffer(await page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    blue, green, red = image[image.shape[0] // 4, image.shape[1] // 2].astype(int)
+    return "driven" if red > green + 40 else "resting" if green > red + 20 else f"{red, green, blue}"
+
+
+async def test_a_touched_question_is_answered_in_words_sound_and_pictures(
+    run_server: RunServer,
+) -> None:
+    async with kiosk(run_server) as page:
+        assert await page.value("document.title") == "Nova"
+        await page.until("kiosk.face.drawn > 0")
+        assert await colour_of_the_face(page) == "resting"
+        await page.until("document.querySelector('#questions button').click() || true")
+        await page.until("document.querySelector('#answer').textContent.includes('at five')")
+        assert await page.value("document.querySelector('#question').textContent") == (
+            "When do you close?"
+        )
+        await page.until("kiosk.player.buffer.underruns === 0 && kiosk.face.offsetsS.length > 3")
+        await page.until("document.body.dataset.phase === 'idle'")
+        assert page.console == []
+
+
+@pytest.mark.slow
+async def test_the_page_finds_its_server_again_without_a_reload(
+    run_server: RunServer, tmp_path: Path
+) -> None:
+    address = f"ipc://{tmp_path}/server.ipc"
+    async with (
+        running_gateway(KIOSK, address, clock=time.time) as gateway,
+        running_chromium() as page,
+    ):
+        await page.go(f"http://127.0.0.1:{gateway.port}/")
+        await page.until("document.querySelector('[data-key=serverAway]')")
+        assert "halfsecond serve" in await page.value(
+            "document.querySelector('#notices').textContent"
+        )
+        await page.value("globalThis.isTheSamePage = true")
+        for _ in range(2):
+            async with run_server(KIOSK, engines()):
+                await page.until("document.body.dataset.phase === 'idle'")
+                assert await page.value("document.querySelectorAll('.notice').length") == 0
+                await page.value("kiosk.ask('When do you close?')")
+                await page.until("document.querySelector('#answer').textContent.includes('five')")
+                await page.until("document.body.dataset.phase === 'idle'")
+            await page.until("document.body.dataset.phase === 'away'")
+        assert await page.value("globalThis.isTheSamePage")
+
+
+@pytest.mark.slow
+async def test_the_page_finds_its_gateway_again(run_server: RunServer) -> None:
+    async with run_server(KIOSK, engines()) as server, running_chromium() as page:
+        async with running_gateway(KIOSK, server.address, clock=time.time) as gateway:
+            port = gateway.port
+            await page.go(f"http://127.0.0.1:{port}/")
+            await page.until("document.body.dataset.phase === 'idle'")
+        await page.until("document.querySelector('[data-key=gatewayAway]')")
+        again = msgspec.structs.replace(KIOSK, gateway=GatewayConfig(port=port))
+        async with running_gateway(again, server.address, clock=time.time, port=port):
+            await page.until("document.body.dataset.phase === 'idle'")
+
+
+@pytest.mark.slow
+async def test_without_a_microphone_the_page_says_so_and_can_be_touched(
+    run_server: RunServer,
+) -> None:
+    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    async with kiosk(run_server, without=fake) as page:
+        notice = await page.until("document.querySelector('[data-key^=microphone]')?.textContent")
+        assert "microphone" in notice or "hear" in notice
+        await page.value("kiosk.ask('When do you close?')")
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
+
+
+@pytest.mark.slow
+async def test_a_refused_microphone_is_told_in_the_language_that_was_chosen(
+    run_server: RunServer,
+) -> None:
+    fake = ("--use-fake-ui-for-media-stream",)
+    async with kiosk(run_server, "--deny-permission-prompts", without=fake, query="?lang=zh") as page:
+        told = await page.until("document.querySelector('[data-key=microphoneRefused]')?.textContent")
+        assert "我没有使用麦克风的权限" in told
+        assert "浏览器设置" in told
+        assert await page.value("document.documentElement.lang") == "zh-Hans"
+
+
+@pytest.mark.slow
+async def test_without_a_token_the_page_says_what_is_missing(
+    run_server: RunServer, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    tokens = Tokens(make_secret(secret), clock=time.time)
+    config = msgspec.structs.replace(KIOSK, gateway=GatewayConfig(token_secret=str(secret)))
+    async with (
+        run_server(config, engines()) as server,
+        running_gateway(config, server.address, clock=time.time) as gateway,
+        running_chromium() as page,
+    ):
+        url = f"http://127.0.0.1:{gateway.port}/"
+        await page.go(url)
+        told = await page.until("document.querySelector('[data-key=access]')?.textContent")
+        assert "halfsecond token" in told
+        token = tokens.issue(name="kiosk", scopes=["talk"], lasts_s=60)
+        await page.go(f"{url}?x=1#token={token}")
+        await page.until("document.body.dataset.phase === 'idle'")
+        assert token not in await page.value("location.href")
+
+
+@pytest.mark.slow
+async def test_a_visitor_who_leaves_takes_the_words_along(run_server: RunServer) -> None:
+    quick = msgspec.structs.replace(
+        KIOSK, kiosk=msgspec.structs.replace(KIOSK.kiosk, rest_after_s=5)
+    )
+    async with kiosk(run_server, config=quick) as page:
+        session = await page.value("kiosk.session")
+        await page.value("kiosk.ask('When do you close?')")
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
+        await page.until("document.querySelector('#answer').textContent === ''")
+        await page.until(f"kiosk.session !== '{session}'")
+
+
+@pytest.mark.slow
+async def test_the_screen_can_be_turned_mirrored_and_used_by_keyboard(
+    run_server: RunServer,
+) -> None:
+    async with kiosk(run_server, query="?rotate=90&mirror=1", size=(540, 960)) as page:
+        await page.until("kiosk.face.drawn > 0")
+        box = await page.value(
+            "(b => [b.width, b.height])(document.querySelector('#screen').getBoundingClientRect())"
+        )
+        assert box == [540, 960]
+        await page.value("document.querySelector('#questions button').focus()")
+        for kind in ("keyDown", "keyUp"):
+            await page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter",
+                            windowsVirtualKeyCode=13, text="\r")  # fmt: skip
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
+
+
+@pytest.mark.slow
+async def test_every_button_has_a_name_and_words_stand_out(run_server: RunServer) -> None:
+    async with kiosk(run_server) as page:
+        unnamed = await page.value(
+            "[...document.querySelectorAll('button, input')].filter(e => !e.hidden && "
+            "!(e.textContent.trim() || e.getAttribute('aria-label'))).map(e => e.id)"
+        )
+        assert unnamed == []
+        for role in ("log", "status", "alert"):
+            assert await page.value(f"!!document.querySelector('[role={role}][aria-live]')")
+        small = await page.value(
+            "[...document.querySelectorAll('button')].filter(e => e.offsetParent && "
+            "e.getBoundingClientRect().height < 40).map(e => e.textContent)"
+        )
+        assert small == []
+
+
+@pytest.mark.slow
+async def test_webrtc_brings_sound_and_face_and_falls_back_where_it_cannot(
+    run_server: RunServer,
+) -> None:
+    async with kiosk(run_server, query="?transport=webrtc") as page:
+        await page.until("kiosk.isRtc && kiosk.face.drawn > 3")
+        await page.value("kiosk.ask('When do you close?')")
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
+        heard = """(async () => {
+          for (const [, s] of await kiosk.link.stats()) {
+            if (s.type === 'inbound-rtp' && s.kind === 'audio') return s.totalAudioEnergy;
+          }
+        })()"""
+        for _ in range(100):
+            if (await page.value(heard) or 0) > 0.001:
+                break
+            await asyncio.sleep(0.05)
+        assert await page.value(heard) > 0.001
+    async with kiosk(
+        run_server, "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+        query="?transport=webrtc",
+    ) as page:  # fmt: skip
+        assert not await page.value("kiosk.isRtc")
+        await page.value("kiosk.ask('When do you close?')")
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
