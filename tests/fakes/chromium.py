@@ -16,8 +16,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from halfsecond import audio
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -91,7 +94,8 @@ class Page:
     async def until(self, expression: str, *, limit_s: float = 20.0) -> Any:
         """Waits until an expression is true; returns it. One that fails is not true yet."""
         end_s = time.monotonic() + limit_s
-        expression = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
+        kept = f"const found = {expression}; return found instanceof Node || found;"
+        expression = f"(() => {{ try {{ {kept} }} catch {{ return null }} }})()"
         while True:
             value = await self.value(expression)
             if value:
@@ -124,15 +128,26 @@ class Page:
 
 @asynccontextmanager
 async def running_chromium(
-    *flags: str, without: Sequence[str] = (), size: tuple[int, int] = (1280, 800)
+    *flags: str,
+    microphone: Path | None = None,
+    without: Sequence[str] = (),
+    size: tuple[int, int] = (1280, 800),
 ) -> AsyncIterator[Page]:
-    """A browser with one empty tab, and a profile of its own that goes with it."""
+    """A browser with one empty tab, and a profile of its own that goes with it.
+
+    microphone: a WAV that is heard once, and silence after it; silence without one, for
+        Chromium's own stand-in beeps every second.
+    """
     program = chromium_program()
     assert program is not None
     kept = [flag for flag in FLAGS if flag not in without]
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        if microphone is None:
+            microphone = Path(profile) / "silence.wav"
+            audio.save_wav(microphone, np.zeros(16_000, np.float32), rate_hz=16_000)
+        heard = f"--use-file-for-fake-audio-capture={microphone}%noloop"
         process = await asyncio.create_subprocess_exec(
-            program, *kept, *flags, f"--user-data-dir={profile}",
+            program, *kept, *flags, heard, f"--user-data-dir={profile}",
             f"--window-size={size[0]},{size[1]}", "about:blank",
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip

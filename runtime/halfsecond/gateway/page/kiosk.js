@@ -21,7 +21,8 @@ class Kiosk {
     this.turn = 0;
     this.isRtc = false;
     this.rateHz = 0; // that the session was told
-    this.stamps = {};
+    this.stamps = {}; // of each turn, on the page's own clock
+    this.reported = null; // what was measured of the last turn
     this.restTimer = 0;
     this.hasVisitor = false;
     this.screen = new Screen(settings, {
@@ -256,22 +257,30 @@ class Kiosk {
   }
 
   showClause() {
-    this.screen.say(this.isRtc ? { turn: Infinity, pts: 0 } : this.player.clock());
+    const clock = this.isRtc ? { turn: Infinity, pts: 0 } : this.player.clock();
+    this.screen.say(clock);
+    // The server may be done while the last words are still in the loudspeaker.
+    const isHeard = !this.isRtc && clock !== null && this.phase === "idle";
+    this.screen.phase = isHeard ? "speaking" : this.phase;
   }
 
   // What is measured.
 
   stamp(turn, name, performanceS) {
     this.stamps[turn] ??= {};
-    this.stamps[turn][name] = this.link.serverS(performanceS);
+    this.stamps[turn][name] = performanceS;
   }
 
   report(turn) {
-    const stamps = this.stamps[turn];
-    delete this.stamps[turn];
-    if (stamps === undefined) return;
+    const stamps = {};
+    for (const [name, performanceS] of Object.entries(this.stamps[turn] ?? {})) {
+      stamps[name] = this.link.serverS(performanceS);
+    }
+    this.stamps = {};
+    if (!Object.values(stamps).every(Number.isFinite)) return;
     const values = { ...offsets(this.face.offsetsS.splice(0)), ...buffer(this.player.buffer) };
-    this.link.send({ type: "figures", session: this.session, turn, stamps, values });
+    this.reported = { turn, stamps, values };
+    this.link.send({ type: "figures", session: this.session, ...this.reported });
   }
 }
 

@@ -71,6 +71,7 @@ export class Link {
       this.#heardMs = performance.now();
       this.#bestTripS = Infinity;
       this.#on.open();
+      this.#keepAlive();
     };
     socket.onmessage = ({ data }) => this.#take(data);
     socket.onclose = ({ code, reason }) => {
@@ -93,9 +94,9 @@ export class Link {
     if (this.isOpen && this.#socket.bufferedAmount < MAX_WAITING_BYTES) this.#socket.send(bytes);
   }
 
-  /** The server's clock at a moment of performance.now() in seconds. */
+  /** The server's clock at a moment of performance.now() in seconds; NaN while it is not known. */
   serverS(performanceS) {
-    return performanceS + this.#offsetS;
+    return this.#bestTripS < Infinity ? performanceS + this.#offsetS : NaN;
   }
 
   #lost(code, reason) {

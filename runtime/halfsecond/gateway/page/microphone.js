@@ -100,8 +100,9 @@ export class Microphone {
   async #source(stream, rateHz) {
     for (const options of [{ sampleRate: rateHz }, {}]) {
       if (this.#context === null) {
-        this.#context = new AudioContext(options);
-        await this.#context.audioWorklet.addModule("microphone-worklet.js");
+        const context = new AudioContext(options);
+        await context.audioWorklet.addModule("microphone-worklet.js");
+        this.#context = context;
       }
       try {
         return this.#context.createMediaStreamSource(stream);

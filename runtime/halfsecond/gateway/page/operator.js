@@ -101,7 +101,7 @@ function showServer(figures) {
     ["round trip to the server", round_trip_ms === null ? "–" : `${round_trip_ms.toFixed(1)} ms`],
     ["turns", Object.entries(reasons).map(([reason, n]) => `${n} ${reason}`).join(", ") || "0"],
     ...Object.entries(visit_values).map(([name, value]) => [name.replaceAll("_", " "), value.toFixed(1)]),
-    ...metrics.map(([name, value]) => [name.replaceAll("_", " "), String(value)]),
+    ...metrics.map(([name, value]) => [name.replaceAll("_", " "), String(+value.toPrecision(3))]),
     ...(server === null ? [["queues", "set log.metrics_port to see them"]] : []),
   ]);
 }

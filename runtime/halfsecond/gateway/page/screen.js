@@ -105,7 +105,7 @@ export class Screen {
     find("#captions").setAttribute("aria-label", text.captions);
     const isMuted = find("#microphone").getAttribute("aria-pressed") === "true";
     find("#microphone").setAttribute("aria-label", isMuted ? text.unmute : text.mute);
-    this.phase = this.#phase;
+    find("#phase").textContent = text[this.#phase];
     this.#showLanguages();
     this.#showNotices();
   }
@@ -131,6 +131,7 @@ export class Screen {
   }
 
   set phase(phase) {
+    if (phase === this.#phase && document.body.dataset.phase === phase) return;
     this.#phase = phase;
     document.body.dataset.phase = phase;
     find("#phase").textContent = this.text[phase];
