@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,13 +14,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from fakes.chromium import Page, chromium_program, running_chromium
 from fakes.engines import FakeEngines, FakeLipSync
 from fakes.gateways import running_gateway
 from fakes.servers import QUICK, RunServer
 from halfsecond.config import Config, GatewayConfig, KioskConfig, PhrasesConfig, PresetQuestion
 from halfsecond.gateway.tokens import Tokens, make_secret
-from halfsecond.stages.lipsync import Picture
+from halfsecond.stages.lipsync import LipSyncRequest, Picture
+from halfsecond.stages.stage import Cancel
+from halfsecond_bench.chromium import Page, chromium_program, running_chromium
 
 pytestmark = pytest.mark.skipif(
     chromium_program() is None, reason="no chromium: apt-get install chromium"
@@ -33,23 +35,24 @@ KIOSK = msgspec.structs.replace(
         presets=(PresetQuestion(question="When do you close?", answer="We close at five."),)
     ),
 )
+SIDE = 128
 RESTING_BGR, DRIVEN_BGR = (60, 120, 60), (60, 60, 200)
 
 
 def jpeg(colour: tuple[int, int, int]) -> bytes:
-    encoded = cv2.imencode(".jpg", np.full((128, 128, 3), colour, np.uint8))[1]
+    encoded = cv2.imencode(".jpg", np.full((SIDE, SIDE, 3), colour, np.uint8))[1]
     return bytes(encoded.tobytes())
 
 
 class ColouredFace(FakeLipSync):
     """Green at rest, red while it speaks."""
 
-    resting, driven = jpeg(RESTING_BGR), jpeg(DRIVEN_BGR)
-
-    @classmethod
-    def _picture(cls, pts_s: float, *, is_driven: bool) -> Picture:
-        data = cls.driven if is_driven else cls.resting
-        return Picture(data, "jpeg", 128, 128, pts_s, 0.5 if is_driven else 0.0, is_driven)
+    def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
+        for picture in super().run(request, cancel):
+            colour = DRIVEN_BGR if picture.is_driven else RESTING_BGR
+            is_raw = request.format == "rgb"
+            data = bytes(colour[::-1]) * SIDE**2 if is_raw else jpeg(colour)
+            yield replace(picture, data=data, format=request.format, width=SIDE, height=SIDE)
 
 
 def engines() -> FakeEngines:
@@ -60,14 +63,20 @@ def engines() -> FakeEngines:
 
 @asynccontextmanager
 async def kiosk(
-    run_server: RunServer, *flags: str, config: Config = KIOSK, query: str = "", **browser: object
+    run_server: RunServer,
+    *flags: str,
+    config: Config = KIOSK,
+    query: str = "",
+    script: str = "",
+    **browser: object,
 ) -> AsyncIterator[Page]:
-    """The page, at rest."""
+    """The page, at rest. `script` runs before its own."""
     async with (
         run_server(config, engines()) as server,
         running_gateway(config, server.address, clock=time.time) as gateway,
         running_chromium(*flags, **browser) as page,  # type: ignore[arg-type]
     ):
+        await page.call("Page.addScriptToEvaluateOnNewDocument", source=script)
         await page.go(f"http://127.0.0.1:{gateway.port}/{query}")
         await page.until("document.body.dataset.phase === 'idle'")
         yield page
@@ -254,10 +263,11 @@ async def test_webrtc_brings_sound_and_face_and_falls_back_where_it_cannot(
                 break
             await asyncio.sleep(0.05)
         assert await page.value(heard) > 0.001
-    async with kiosk(
-        run_server, "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-        query="?transport=webrtc",
-    ) as page:  # fmt: skip
+    blocked = """globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(settings) { super({ ...settings, iceTransportPolicy: "relay" }); }
+    };"""  # as behind a proxy: no address of either side is of use
+    async with kiosk(run_server, query="?transport=webrtc", script=blocked) as page:
         assert not await page.value("kiosk.isRtc")
+        assert await page.value("!!document.querySelector('[data-key=fallback]')")
         await page.value("kiosk.ask('When do you close?')")
         await page.until("document.querySelector('#answer').textContent.includes('five')")
