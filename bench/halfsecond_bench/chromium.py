@@ -94,7 +94,7 @@ class Page:
     async def until(self, expression: str, *, limit_s: float = 20.0) -> Any:
         """Waits until an expression is true; returns it. One that fails is not true yet."""
         end_s = time.monotonic() + limit_s
-        kept = f"const found = {expression}; return found instanceof Node || found;"
+        kept = f"const found = {expression}; return typeof found === 'object' ? found !== null : found;"
         expression = f"(() => {{ try {{ {kept} }} catch {{ return null }} }})()"
         while True:
             value = await self.value(expression)

@@ -37,10 +37,20 @@ def _check_addresses(config: Config) -> None:
     sockets.check_exposure(server.bind, has_keys=bool(server.keys))
     if server.keys:
         load_server_keys(Path(server.keys))
+    _check_gateway(config)
     for stage in STAGES:
         address: str = getattr(config.stages, stage)
         if address != "local":
             sockets.check_address(address)
+
+
+def _check_gateway(config: Config) -> None:
+    """Its locks, where its extra is installed; without it there is no gateway to check."""
+    try:
+        from halfsecond.gateway.running import check_exposure
+    except ImportError:
+        return
+    check_exposure(config.gateway)
 
 
 def _check_models(config: Config) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,6 +34,8 @@ CLASHING = (
 )
 """Distributions that overwrite each other's files when both are installed."""
 LEAST_MEMORY_GB = 2.0
+LEAST_DISK_MB = 500.0
+"""The largest default model has 240 MB, and its preparation needs it twice."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -59,6 +63,8 @@ def examine(config: Config) -> list[Finding]:
         _address,
         _echo,
         _microphone,
+        _gateway,
+        _disk,
     )
     return [finding for check in checks for finding in check(config)]
 
@@ -244,6 +250,33 @@ def _echo(config: Config) -> Iterator[Finding]:
         yield Finding("echo", "warning", found, "pip install 'halfsecond[aec]'")
     else:
         yield Finding("echo", "ok", name)
+
+
+def _gateway(config: Config) -> Iterator[Finding]:
+    """The browser's way in, where its extra is installed."""
+    try:
+        from halfsecond.gateway.diagnosis import examine_gateway
+    except ImportError as error:
+        found = f"browsers cannot be served ({error})"
+        yield Finding("gateway", "warning", found, "pip install 'halfsecond[gateway]'")
+        return
+    yield from examine_gateway(config, clock=time.time)
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    """A full disk stops logs, fetches and engine builds, and shows in none of them plainly."""
+    try:
+        home = open_store(config).home
+    except HalfsecondError:  # which `_models` tells
+        return
+    while not home.exists():
+        home = home.parent
+    free_mb = shutil.disk_usage(home).free / 1e6
+    found = f"{free_mb / 1000:.1f} GB free where {home} lies"
+    if free_mb < LEAST_DISK_MB:
+        yield Finding("disk", "error", found, "journalctl --vacuum-size=200M, or remove files")
+    else:
+        yield Finding("disk", "ok", found)
 
 
 def _microphone(_: Config) -> Iterator[Finding]:

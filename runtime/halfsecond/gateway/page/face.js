@@ -201,7 +201,9 @@ export class Face {
   #paintBackdrop(source) {
     if (performance.now() - this.#backdropAt < BACKDROP_MS) return;
     this.#backdropAt = performance.now();
-    const { canvas } = this.#backdrop;
-    this.#backdrop.drawImage(source, 0, 0, canvas.width, canvas.height);
+    const { width, height } = this.#backdrop.canvas;
+    // Blurred once in a while and small: a filter of the page's would be applied to every picture.
+    this.#backdrop.filter = "blur(14px) brightness(0.4)";
+    this.#backdrop.drawImage(source, -width / 4, -height / 4, 1.5 * width, 1.5 * height);
   }
 }
