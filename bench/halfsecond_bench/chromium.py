@@ -94,8 +94,9 @@ class Page:
     async def until(self, expression: str, *, limit_s: float = 20.0) -> Any:
         """Waits until an expression is true; returns it. One that fails is not true yet."""
         end_s = time.monotonic() + limit_s
-        kept = f"const found = {expression}; return typeof found === 'object' ? found !== null : found;"
-        expression = f"(() => {{ try {{ {kept} }} catch {{ return null }} }})()"
+        kept = "return typeof found === 'object' ? found !== null : found;"
+        tried = f"try {{ const found = {expression}; {kept} }} catch {{ return null }}"
+        expression = f"(() => {{ {tried} }})()"
         while True:
             value = await self.value(expression)
             if value:

@@ -30,10 +30,15 @@ pytestmark = [
 
 RATE_HZ = 16_000
 LEAD_S = 8.0
-LONG_TOML = """
+LONG_ANSWER = (
+    "The museum closes at five. Before that, there is a lot to see. On the ground floor you find "
+    "the rockets, and above them the planets. Children like the moon rock best, because they may "
+    "touch it. The planetarium shows a film every hour."
+)
+LONG_TOML = f"""
 [[phrases.presets]]
 question = "When does the museum close today?"
-answer = "The museum closes at five. Before that, there is a lot to see. On the ground floor you find the rockets, and above them the planets. Children like the moon rock best, because they may touch it. The planetarium shows a film every hour."
+answer = "{LONG_ANSWER}"
 [log]
 format = "json"
 """
@@ -52,7 +57,9 @@ TAKE = """(() => {
   played.reduce((at, block) => (whole.set(block, at), at + block.length), 0);
   let text = "";
   const bytes = new Uint8Array(whole.buffer);
-  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  for (let i = 0; i < bytes.length; i += 8192) {
+    text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  }
   return btoa(text);
 })()"""
 
@@ -105,11 +112,13 @@ async def test_the_words_are_shown_the_answer_is_played_and_the_mouth_moves(
         shown = await page.value("document.querySelector('#question').textContent")
         said = await page.value("document.querySelector('#answer').textContent")
         played = np.frombuffer(base64.b64decode(await page.value(TAKE)), np.float32)
-        assert page.console == []
+        assert [line for line in page.console if "ScriptProcessorNode" not in line] == []
     assert "close" in shown.lower()
     assert "five" in said.lower()
     samples = audio.resample(played, from_hz=24_000, to_hz=RATE_HZ)
-    assert "five" in heard_by_whisper(samples, model_dir("whisper-tiny.en")).lower()
+    heard = heard_by_whisper(samples, model_dir("whisper-tiny.en")).lower()
+    assert "museum" in heard
+    assert "five" in heard or "5" in heard
 
     def motion(pictures: list[NDArray[np.uint8]]) -> float:
         return float(np.std(np.stack(pictures).astype(np.float32), axis=0).mean())

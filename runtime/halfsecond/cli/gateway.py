@@ -105,7 +105,7 @@ def token(
 ) -> None:
     """Make a token that lets a browser in; it is printed, and stored nowhere."""
     try:
-        from halfsecond.gateway.tokens import SCOPES, Tokens, make_secret
+        from halfsecond.gateway.tokens import SCOPES, Scope, Tokens, make_secret
     except ImportError as error:
         raise ConfigError(f"tokens cannot be made ({error}); {EXTRA}") from error
     configured = load(config).gateway.token_secret
@@ -113,7 +113,7 @@ def token(
     if path is None:
         raise ConfigError("say where the secret is: --secret FILE, or gateway.token_secret")
     wanted = scope or ["talk"]
-    scopes = [known for known in SCOPES if known in wanted]
+    scopes: list[Scope] = [known for known in SCOPES if known in wanted]
     if unknown := sorted(set(wanted) - set(SCOPES)):
         raise ConfigError(
             f"there is no scope {unknown[0]!r}; it can be one of: {', '.join(SCOPES)}"

@@ -98,8 +98,8 @@ class Tokens:
                 "made it, is wrong; set it (timedatectl)"
             )
         named = str(claims.get("scope", "")).split()
-        scopes = frozenset(scope for scope in SCOPES if scope in named)
-        return Bearer(str(claims["sub"]), scopes, float(expires_s))
+        scopes: list[Scope] = [scope for scope in SCOPES if scope in named]
+        return Bearer(str(claims["sub"]), frozenset(scopes), float(expires_s))
 
 
 def make_secret(path: Path) -> bytes:
