@@ -389,8 +389,6 @@ class GatewayConfig(Section, frozen=True, kw_only=True):
     """A connection that is older is closed at its next rest; the page opens another by itself."""
     requests_per_s: float = 10.0
     """Of one address, on average; bursts of five times as many are let through."""
-    max_upload_mb: float = 8.0
-    """Largest upload."""
     ice_servers: tuple[str, ...] = ()
     """WebRTC: `stun:host:port` or `turn:user:password@host:port`. None is needed on a LAN."""
     restart_command: tuple[str, ...] = ()

@@ -56,7 +56,6 @@ def check_ranges(config: Config, source: str) -> None:
         ("gateway.max_visitors", config.gateway.max_visitors, 1, 256),
         ("gateway.visit_limit_s", config.gateway.visit_limit_s, 10, 86_400),
         ("gateway.requests_per_s", config.gateway.requests_per_s, 0.1, 1000),
-        ("gateway.max_upload_mb", config.gateway.max_upload_mb, 0.1, 64),
         ("kiosk.rest_after_s", config.kiosk.rest_after_s, 5, 3600),
         ("log.metrics_port", config.log.metrics_port, 0, 65535),
     )

@@ -29,8 +29,6 @@ class BrowserHello(wire.Hello, frozen=True, kw_only=True, tag="hello"):
 
     sound: Sound = "pcm"
     """`pcm`: s16le. `opus`: packets as WebCodecs makes them, 48 kHz mono."""
-    visit: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    """Name of an earlier visit of this page, whose uploads are taken over."""
 
 
 class Figures(wire.Header, frozen=True, kw_only=True, tag="figures"):
