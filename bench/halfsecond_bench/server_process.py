@@ -69,11 +69,15 @@ def machine_cpu_s() -> float:
 
 @contextlib.asynccontextmanager
 async def running_server(
-    config_toml: str, *, program: Sequence[str] = ("halfsecond", "serve")
+    config_toml: str,
+    *,
+    program: Sequence[str] = ("halfsecond", "serve"),
+    address: str = "",
 ) -> AsyncIterator[RunningServer]:
     """Starts `halfsecond serve` with this config, which must ask for a JSON log; stops it again.
 
-    program: another module that takes the same options.
+    program: another module that takes the same options. address: where it listens; one of its
+        own without.
 
     Raises:
         ServerError: it ended, or was not ready in time; with what it wrote.
@@ -81,7 +85,7 @@ async def running_server(
     with tempfile.TemporaryDirectory(prefix="halfsecond-bench-") as folder:
         config = Path(folder) / "halfsecond.toml"
         config.write_text(config_toml, encoding="utf-8")
-        address = f"ipc://{folder}/server.ipc"
+        address = address or f"ipc://{folder}/server.ipc"
         started_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *program, "--config", str(config), "--bind", address,

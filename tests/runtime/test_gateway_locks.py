@@ -96,6 +96,10 @@ HTTP_TABLE: list[tuple[str, str, str, int]] = [
     ("POST", "/api/operator/restart", "talk", 403),
     ("POST", "/api/operator/restart", "upload", 403),
     ("GET", "/api/info", "operate", 403),
+    ("POST", "/api/webrtc", "none", 401),
+    ("POST", "/api/webrtc", "expired", 401),
+    ("POST", "/api/webrtc", "upload", 403),
+    ("POST", "/api/webrtc", "talk", 400),  # no offer in it
     ("POST", "/api/info", "talk", 405),
     ("DELETE", "/api/operator", "operate", 405),
     ("GET", "/api/nothing", "talk", 404),

@@ -140,6 +140,8 @@ async def test_the_page_is_told_when_the_server_goes_and_gets_a_session_when_it_
         await browser.say(type="hello", audio_rate_hz=48_000)
         away = await browser.until("away")
         assert "halfsecond serve" in away["reason"]
+        await browser.say(type="text", text="Are you there?")
+        await browser.until("error", code="not_open_yet")
         async with run_server():
             await browser.until("welcome")
             await browser.say(type="text", text="When do you close?")

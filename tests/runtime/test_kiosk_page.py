@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,6 +25,7 @@ from halfsecond.gateway.tokens import Tokens, make_secret
 from halfsecond.stages.lipsync import LipSyncRequest, Picture
 from halfsecond.stages.stage import Cancel
 from halfsecond_bench.chromium import Page, chromium_program, running_chromium
+from halfsecond_bench.server_process import running_server
 
 pytestmark = pytest.mark.skipif(
     chromium_program() is None, reason="no chromium: apt-get install chromium"
@@ -35,6 +39,7 @@ KIOSK = msgspec.structs.replace(
         presets=(PresetQuestion(question="When do you close?", answer="We close at five."),)
     ),
 )
+INSTANT = ("halfsecond_bench.instant_server",)
 SIDE = 128
 RESTING_BGR, DRIVEN_BGR = (60, 120, 60), (60, 60, 200)
 
@@ -243,6 +248,56 @@ async def test_every_button_has_a_name_and_words_stand_out(run_server: RunServer
             "e.getBoundingClientRect().height < 40).map(e => e.textContent)"
         )
         assert small == []
+
+
+@pytest.mark.slow
+async def test_opus_is_heard_as_pcm_is(run_server: RunServer) -> None:
+    async with kiosk(run_server, query="?sound=opus") as page:
+        assert await page.value("kiosk.codec.name") == "opus"
+        await page.value("kiosk.ask('When do you close?')")
+        await page.until("document.querySelector('#answer').textContent.includes('five')")
+        await page.until("kiosk.reported?.values.pictures > 0")
+        assert page.console == []
+
+
+@pytest.mark.slow
+async def test_the_smallest_page_of_the_docs_talks(run_server: RunServer) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
+    example = docs.split("```html")[1].split("```")[0]
+    body, script = example.split('<script type="module">')
+    async with kiosk(run_server) as page:
+        script = script.replace("</script>", "").replace("127.0.0.1:8443", "${location.host}")
+        script = script.replace(
+            '"ws://${location.host}/api/talk"', "`ws://${location.host}/api/talk`"
+        )
+        await page.value(f"document.body.innerHTML = {json.dumps(body)}; true")
+        for name in ("q", "a", "face"):
+            script = f"const {name} = document.querySelector('#{name}');\n{script}"
+        await page.value(f"(() => {{ {script} globalThis.example = socket; }})(); true")
+        await page.until("document.querySelector('#face').naturalWidth === 128")
+        await page.value("document.querySelector('#q').onchange(); true")
+        await page.until("document.querySelector('#a').textContent.includes('We close at five')")
+
+
+@pytest.mark.slow
+async def test_the_page_finds_a_server_that_was_killed(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/server.ipc"
+    toml = '[log]\nformat = "json"\n'
+    async with (
+        running_gateway(Config(), address, clock=time.time) as gateway,
+        running_chromium() as page,
+    ):
+        for number in range(2):
+            async with running_server(toml, program=INSTANT, address=address) as server:
+                if not number:
+                    await page.go(f"http://127.0.0.1:{gateway.port}/")
+                    await page.value("globalThis.isTheSamePage = true")
+                await page.until("document.body.dataset.phase === 'idle'")
+                await page.value("kiosk.ask('When do you close?')")
+                await page.until("document.querySelector('#answer').textContent !== ''")
+                os.kill(server.pid, signal.SIGKILL)
+            await page.until("document.body.dataset.phase === 'away'")
+        assert await page.value("globalThis.isTheSamePage")
 
 
 @pytest.mark.slow

@@ -120,7 +120,11 @@ class Visit:
             self._turns.note_figures(message)
         elif isinstance(message, wire.Clock):
             self._outbox.put(self._clock(message))
-        elif self._client is not None:
+        elif self._client is None:
+            if isinstance(message, wire.Text | wire.Greet):
+                told = "wait for the welcome; there is no session yet"
+                self._outbox.put(wire.Error(code="not_open_yet", message=told))
+        else:
             with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
                 await asyncio.wait_for(_ask(self._client, message), RETRY_S)
 

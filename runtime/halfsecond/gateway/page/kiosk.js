@@ -1,5 +1,6 @@
 // The kiosk: puts link, loudspeaker, microphone and face together.
 
+import { OpusCodec, PcmCodec, hasOpus } from "./codec.js";
 import { Face } from "./face.js";
 import { Link, fetchJson, takeToken } from "./link.js";
 import { Microphone, USUAL_RATE_HZ } from "./microphone.js";
@@ -43,6 +44,12 @@ class Kiosk {
       this.player,
       (frames) => this.link.send({ type: "credit", frames }),
       (turn, at) => this.stamp(turn, "page_first_frame", at),
+    );
+    const wished = new URLSearchParams(location.search).get("sound") ?? settings.sound;
+    const Codec = wished === "opus" && hasOpus() ? OpusCodec : PcmCodec;
+    this.codec = new Codec(
+      (packet) => this.link.sendSound(packet),
+      (header, samples) => this.onSamples(header, samples),
     );
     this.microphone = new Microphone(
       (pcm, rms) => this.hear(pcm, rms),
@@ -104,6 +111,7 @@ class Kiosk {
       client: "halfsecond kiosk",
       language: this.screen.language,
       audio_rate_hz: this.rateHz,
+      sound: this.isRtc ? "pcm" : this.codec.name,
       credit: CREDIT,
     });
   }
@@ -158,7 +166,7 @@ class Kiosk {
     this.screen.clear();
     this.hasVisitor = false;
     this.setPhase("idle");
-    if (!this.isRtc) await this.player.open(welcome.speech_rate_hz);
+    if (!this.isRtc) await this.player.open(this.codec.rateOf(welcome.speech_rate_hz));
     this.screen.isLocked = this.player.isLocked || this.microphone.isLocked;
   }
 
@@ -212,8 +220,11 @@ class Kiosk {
   }
 
   onSound(header, payload) {
-    if (header.generation < this.generation) return;
-    this.player.add(header, new Int16Array(payload.slice().buffer));
+    if (header.generation >= this.generation) this.codec.decode(header, payload);
+  }
+
+  onSamples(header, samples) {
+    if (header.session === this.session) this.player.add(header, samples);
   }
 
   onPicture(header, payload) {
@@ -230,7 +241,7 @@ class Kiosk {
   // What the visitor does.
 
   hear(pcm, rms) {
-    this.link.sendSound(pcm);
+    if (this.link.isOpen && !this.isRtc) this.codec.encode(pcm);
     this.screen.level = Math.min(1, 6 * rms);
   }
 

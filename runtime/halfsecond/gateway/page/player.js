@@ -66,9 +66,8 @@ export class Player {
     this.#do({ do: "restart" });
   }
 
-  /** Sound of an answer, 16 bit PCM. */
-  add(header, pcm) {
-    const samples = Float32Array.from(pcm, (value) => value / 32768);
+  /** Sound of an answer, -1 to 1. */
+  add(header, samples) {
     const at = Math.round(header.pts * this.#context.sampleRate);
     const { turn, generation } = header;
     const message = { do: "add", turn, generation, at, samples };
