@@ -142,7 +142,9 @@ async def test_sound_stands_still_while_it_is_paused_and_goes_on_from_the_same_s
     assert np.array_equal(first, samples[:FRAME_SAMPLES])
     assert not silent.any()
     assert np.array_equal(second, samples[FRAME_SAMPLES : 2 * FRAME_SAMPLES])
-    assert sound.clock() == (1, pytest.approx(2 * FRAME_SAMPLES / 24_000))
+    clock = sound.clock()
+    assert clock is not None
+    assert clock[1] == pytest.approx(2 * FRAME_SAMPLES / 24_000)
     sound.drop(2)
     assert not (await sound.recv()).to_ndarray().any()
     assert sound.clock() is None
