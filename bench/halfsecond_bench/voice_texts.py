@@ -55,7 +55,7 @@ READINGS = {
         ("It opened on July 20, 1969.", r"july (20th|twentieth|20),? (1969|nineteen sixty.nine)"),
         ("We close at 5:30 pm.", r"(5[:.]30|five thirty) ?p\.?m"),
         ("The rocket weighs 2,800 tons.", r"2,?800 tons|twenty.eight hundred tons"),
-        ("It flew at 28,000 km/h.", r"28,?000 (kilomet\w+ (per|an) hour|km/h)"),
+        ("It flew at 28,000 km/h.", r"28,?000 ((kilomet\w+|km) (per|an) hour|km/h)"),
         ("The room is 20 °C.", r"(20|twenty) ?(degrees celsius|degrees c|°c)"),
         ("About 71% is water.", r"(71|seventy.one) ?(%|percent)"),
         ("It is 3.7 meters tall.", r"(3\.7|three point seven) met"),

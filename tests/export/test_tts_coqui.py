@@ -153,7 +153,7 @@ def test_yourtts_speaks_as_whom_it_is_given_and_in_the_language_that_is_chosen(
     assert len(third) != len(first) or np.abs(third - first).max() > 0.01
     with pytest.raises(ConfigError, match=r"was given none; name the file in tts\.voiceprint"):
         VitsVoice(tmp_path / "out" / "fp32")
-    with pytest.raises(ConfigError, match="has 7 numbers, yourtts wants 12"):
+    with pytest.raises(ConfigError, match=r"has 7 numbers of .* encoder, and yourtts wants 12"):
         speaker.voiceprint = Voiceprint(np.ones(7, np.float32), "encoder")
 
 
