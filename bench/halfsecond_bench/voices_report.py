@@ -11,25 +11,22 @@ from halfsecond_bench.voices import Readings, VoicesReport
 def print_report(report: VoicesReport, console: Console) -> None:
     """A line per voice, then who sounds like whom, and every text that was misread."""
     console.print(f"{report.device}; heard by {report.recognizer}")
-    table = plain_table(
-        *("voice", "errors", "95 %", "n", "read right", "mixed", "first, ms", "RTF", "dBFS"),
-        "most like",
-    )
+    console.print("errors in words, of Chinese in characters; ms to the first sound")
+    table = plain_table("voice", "errors, %", "n", "read", "mixed", "ms", "RTF", "dBFS")
     for row in report.voices:
         words = row.words
-        other, cosine = report.speakers.nearest[row.voice]
         table.add_row(
             row.voice,
-            f"{words.rate:.1%}",
-            f"{words.low:.1%} to {words.high:.1%}",
-            f"{words.n} {'characters' if row.language == 'zh' else 'words'}",
+            f"{100 * words.rate:.1f} ({100 * words.low:.1f}–{100 * words.high:.1f})",
+            str(words.n),
             _share(row.readings),
             _share(row.mixed),
             f"{row.first_chunk_ms.p50:.0f}",
             f"{row.real_time_factor.p50:.3g}",
             f"{row.level_dbfs.p50:.1f}",
-            f"{other} {cosine:.2f}",
         )
+    for column in table.columns:
+        column.no_wrap = True
     console.print(table)
     speakers = report.speakers
     console.print(
@@ -38,6 +35,9 @@ def print_report(report: VoicesReport, console: Console) -> None:
         f"(n {speakers.different.n}), {speakers.apart:.3f} apart; "
         f"{len(speakers.confusions)} taken for another"
     )
+    for row in report.voices:
+        other, cosine = speakers.nearest[row.voice]
+        console.print(f"  {row.voice} is most like {other} ({cosine:.2f})")
     for confusion in speakers.confusions:
         console.print(
             f"  {confusion.speaker} taken for {confusion.taken_for} "
@@ -52,4 +52,4 @@ def print_report(report: VoicesReport, console: Console) -> None:
 
 
 def _share(readings: Readings | None) -> str:
-    return "" if readings is None else f"{readings.right} of {readings.n}"
+    return "" if readings is None else f"{readings.right}/{readings.n}"

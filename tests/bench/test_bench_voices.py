@@ -158,5 +158,6 @@ def test_the_table_tells_errors_readings_loudness_and_likeness(
     print_report(report, console)
     printed = console.export_text()
     assert "kokoro/loud" in printed
-    assert "2 of 2" in printed
+    assert "2/2" in printed
+    assert "kokoro/loud is most like kokoro/soft" in printed
     assert "0 taken for another" in printed
