@@ -275,6 +275,18 @@ async def test_no_answer_lets_another_site_read_it_or_run_a_script(
             assert "server" not in headers
 
 
+async def test_a_visit_that_has_lasted_long_enough_ends_at_its_next_rest(
+    run_server: RunServer, tmp_path: Path
+) -> None:
+    async with (
+        locked(run_server, tmp_path, visit_limit_s=0.1) as door,
+        door.gateway.browser(token=door.token("talk")) as browser,
+    ):
+        await browser.say(type="text", text="When do you close?")
+        await browser.until("turn_end", reason="complete")
+        assert await closed(browser.socket) == 4001
+
+
 async def test_a_connection_ends_with_its_token(run_server: RunServer, tmp_path: Path) -> None:
     async with locked(run_server, tmp_path) as door:
         token = door.token("talk", lasts_s=1.0)

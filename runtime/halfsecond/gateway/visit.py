@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 """Between two tries to reach a server that is away; its start takes some seconds."""
+END_S = 2.0
 MAX_WAITING_BLOCKS = 100
 """Microphone blocks that wait for the server: 2 s of 20 ms. Older sound answers nobody."""
 
@@ -133,6 +134,17 @@ class Visit:
         offset_s = self._client.clock_offset_s if self._client is not None else 0.0
         at_s = self._now() + offset_s
         return wire.Clock(client_s=message.client_s, received_s=at_s, sent_s=at_s)
+
+
+async def end_visit(running: asyncio.Task[None]) -> None:
+    """Cancels a visit's `run` and waits for its end.
+
+    Before Python 3.12 `asyncio.wait_for` may swallow a cancellation that comes as it succeeds, so
+    one that was not heard is said again; the pause is longer than a client takes to say goodbye.
+    """
+    while not running.done():
+        running.cancel()
+        await asyncio.wait({running}, timeout=END_S)
 
 
 async def _ask(client: Client, message: BrowserMessage) -> None:

@@ -28,7 +28,7 @@ from halfsecond.gateway.browser import BrowserHello, from_text, to_text
 from halfsecond.gateway.limits import Allowance
 from halfsecond.gateway.tokens import Bearer
 from halfsecond.gateway.tracks import AnswerSound, FacePictures
-from halfsecond.gateway.visit import Visit
+from halfsecond.gateway.visit import Visit, end_visit
 from halfsecond.gateway.visits import Visits
 
 log = structlog.get_logger(__name__)
@@ -262,8 +262,8 @@ class _Peer:
     async def _leave(self) -> None:
         self._visit = None
         if self._visiting is not None:
-            self._visiting.cancel()
-            await asyncio.gather(self._visiting, return_exceptions=True)
+            await end_visit(self._visiting)
+            self._visiting = None
 
     # Out.
 

@@ -25,7 +25,7 @@ from halfsecond.gateway.doors import PROTOCOL, Doors
 from halfsecond.gateway.limits import Allowance
 from halfsecond.gateway.opus import OpusDecoder, OpusEncoder
 from halfsecond.gateway.tokens import Bearer
-from halfsecond.gateway.visit import Visit
+from halfsecond.gateway.visit import Visit, end_visit
 from halfsecond.gateway.visits import Visits
 
 log = structlog.get_logger(__name__)
@@ -98,8 +98,7 @@ class _Connection:
 
     async def _leave(self) -> None:
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await end_visit(self._running)
             self._running = None
         self._visit = None
 

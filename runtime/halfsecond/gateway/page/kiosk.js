@@ -11,6 +11,7 @@ import { Screen } from "./screen.js";
 const CREDIT = 12; // pictures under way: half a second, so that sound never waits behind them
 const RETRY_MS = 1000;
 const EXPIRED = 4001;
+const BUSY = 1013;
 
 class Kiosk {
   constructor(settings, token) {
@@ -177,7 +178,7 @@ class Kiosk {
 
   async onClosed(code) {
     this.setPhase("away");
-    if (code === EXPIRED) return; // the next connection comes by itself
+    if (code === EXPIRED || code === BUSY) return; // the next connection comes by itself
     this.screen.notice("server", "gatewayAway");
     try {
       await fetchJson("api/kiosk", this.token);

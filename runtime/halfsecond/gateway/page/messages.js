@@ -45,7 +45,6 @@ export const MESSAGES = {
     microphoneInsecure: "The browser gives the microphone to safe pages only.",
     microphoneInsecureHelp: "Open this page by https:// or on the machine itself by http://127.0.0.1",
     fallback: "WebRTC does not get through this network; I use the WebSocket.",
-    outdated: "This page is older than its server. It is loaded anew.",
   },
   zh: {
     name: "中文",
@@ -91,7 +90,6 @@ export const MESSAGES = {
     microphoneInsecure: "浏览器只允许安全的页面使用麦克风。",
     microphoneInsecureHelp: "请用 https:// 打开本页，或在本机用 http://127.0.0.1 打开。",
     fallback: "WebRTC 无法通过这个网络，改用 WebSocket。",
-    outdated: "页面比服务旧，正在重新加载。",
   },
 };
 
