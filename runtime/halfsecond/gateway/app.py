@@ -134,7 +134,7 @@ class Gateway:
                 "version": __version__,
                 "is_serving": self.watch.is_there,
                 "languages": config.kiosk.languages or (config.language,),
-                "avatars": [Path(config.face.portrait).stem or "astronaut"],
+                "avatars": await asyncio.to_thread(_avatars, config),
                 "voices": [config.tts.voice or config.tts.model],
                 "questions": [preset.question for preset in config.phrases.presets],
                 "has_greeting": bool(config.phrases.greeting),
@@ -184,6 +184,16 @@ class Gateway:
 
     async def _operator_page(self, _: Request) -> Response:
         return RedirectResponse("/operator.html")
+
+
+def _avatars(config: Config) -> list[str]:
+    """Names that a `hello` can wish for: what is installed here, and the config's own face."""
+    from halfsecond.models.lipsync.avatar_file import installed_avatars
+    from halfsecond.store import Store
+
+    home = Store.default(home=Path(config.models.home) if config.models.home else None).home
+    own = Path(config.face.avatar or config.face.portrait or "astronaut").stem
+    return [own, *(name for name in installed_avatars(home) if name != own)]
 
 
 def _kept_out(error: AccessError) -> Response:

@@ -111,6 +111,7 @@ class Kiosk {
       type: "hello",
       client: "halfsecond kiosk",
       language: this.screen.language,
+      avatar: new URLSearchParams(location.search).get("avatar"),
       audio_rate_hz: this.rateHz,
       sound: this.isRtc ? "pcm" : this.codec.name,
       credit: CREDIT,
