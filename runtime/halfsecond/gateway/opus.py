@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
 
 from halfsecond import wire
 from halfsecond.errors import WireError
@@ -41,7 +42,7 @@ class OpusDecoder:
             return b"".join(
                 out.to_ndarray().tobytes() for f in frames for out in self._resampler.resample(f)
             )
-        except (av.FFmpegError, ValueError) as error:
+        except (FFmpegError, ValueError) as error:
             raise WireError(f"this is no packet of Opus: {error}") from error
 
 
