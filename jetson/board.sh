@@ -95,6 +95,16 @@ lock_without() {
     !drop' "$2"
 }
 
+# extra_of NAME CHECKOUT: what an extra of pyproject.toml wants, one a line.
+extra_of() {
+  sed -n "/^$1 = \[/,/^\]/p" "$2/pyproject.toml" | sed -nE 's/^ +"([^"]+)".*/\1/p'
+}
+
+# without_hashes LOCK: its versions alone, as constraints.
+without_hashes() {
+  sed -E '/^ +(--hash=|#)/d; s/ *\\$//' "$1"
+}
+
 # Packages of the locks that are published without a wheel; all are plain Python.
 # shellcheck disable=SC2034  # used by those that source this file
 without_wheel="docopt"

@@ -181,11 +181,15 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
   $is_dry || lock_without "$skip" "$lock" > "$requirements"
   if [ -n "$bundle" ]; then # SHA256SUMS has vouched for the wheels, some of which were built for the bundle
     hashes=()
-    sed -i -E '/^ +--hash=/d; s/ *\\$//' "$requirements"
+    without_hashes "$requirements" > "$requirements.plain" && mv "$requirements.plain" "$requirements"
   fi
   run "${pip[@]}" "${hashes[@]}" --no-deps -r "$requirements"
   if [ -n "$skip" ]; then run "${pip[@]}" --no-deps --force-reinstall "$wheels"/*.whl; fi
   run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
+  # The gateway is in the lock of the tests alone: its versions are kept, its hashes are not asked.
+  $is_dry || without_hashes "${lock%.txt}-dev.txt" > "$requirements"
+  mapfile -t gateway < <(extra_of gateway "$source_dir")
+  run "${pip[@]}" -c "$requirements" "${gateway[@]}"
   rm -f "$requirements"
   $is_dry || echo "$wanted" > "$stamp"
   changed=true
@@ -214,11 +218,11 @@ for script in power kiosk engines; do
 done
 units=(halfsecond.service halfsecond-stage@.service)
 has_gateway=false
-if $is_dry || "$python_bin/halfsecond" gateway --help > /dev/null 2>&1; then
+if $is_dry || "$python_bin/python" -c 'import halfsecond.gateway.running' 2> /dev/null; then
   has_gateway=true
   units+=(halfsecond-gateway.service halfsecond-restart.path halfsecond-restart.service)
 else
-  echo "the browser gateway is not installed here (pip install 'halfsecond[gateway]'): no unit for it"
+  echo "warning: the browser gateway cannot be loaded in $prefix/venv: no unit for it"
 fi
 [ "$profile" = cpu ] || units+=(halfsecond-power.service halfsecond-engines.service)
 if $is_kiosk; then units+=(halfsecond-kiosk.service); fi
