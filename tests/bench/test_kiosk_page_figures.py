@@ -25,7 +25,7 @@ def heard_by_the_page(script: NDArray[np.float32], *, lag_blocks: int) -> NDArra
     rms = np.concatenate([np.zeros(lag_blocks), 0.3 * np.sqrt((blocks**2).mean(axis=1)) + 1e-4])
     came = STARTED_S + 0.02 * np.arange(1, len(rms) + 1)
     came[::7] += 0.015
-    return np.stack([came, rms], axis=1)
+    return np.stack([came, rms], axis=1).astype(np.float64)
 
 
 def test_the_script_is_found_in_what_the_page_heard(clips: list[Clip]) -> None:
