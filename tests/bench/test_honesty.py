@@ -59,7 +59,10 @@ class ReadingMeter:
 
 
 def reply(*, late_s: float) -> Reply:
-    """Four seconds of syllables whose pictures have the right pts and come `late_s` after it."""
+    """Four seconds of syllables whose pictures have the right pts and come `late_s` after it.
+
+    Each shows the mouth as it is in the middle of the time in which it is seen.
+    """
     start_s, seconds, fps = 50.0, 4, 25
     levels = np.random.default_rng(3).uniform(0, 1, seconds * 6)
     at_s = np.arange(seconds * SPEECH_RATE_HZ) / SPEECH_RATE_HZ
@@ -69,7 +72,7 @@ def reply(*, late_s: float) -> Reply:
         Shown(
             at_s=start_s + number / fps + late_s,
             pts_s=number / fps,
-            data=bytes([int(255 * envelope[number * SPEECH_RATE_HZ // fps])] * 3),
+            data=bytes([int(255 * envelope[(2 * number + 1) * SPEECH_RATE_HZ // (2 * fps)])] * 3),
             is_driven=True,
             mouth=0.0,
             format="rgb",
