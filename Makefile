@@ -1,8 +1,11 @@
 # make setup demo check test test-unit test-all bench lock
-# PYTHON chooses the interpreter (3.10 to 3.13); VENV the virtual environment.
+# PYTHON chooses the interpreter (3.10 to 3.13); VENV the virtual environment; JOBS how many tests run at
+# once, each with models of its own.
 PYTHON ?= python3
+JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 PROFILE ?= cpu-en
@@ -41,15 +44,15 @@ format: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	$(BIN)/halfsecond models fetch all-tests
-	$(BIN)/pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 # What needs no models, for another interpreter: make test-unit PYTHON=python3.13 VENV=.venv-3.13
 test-unit: $(VENV)/.dev
-	$(BIN)/pytest -m "not models and not slow and not gpu"
+	$(PYTEST) -m "not models and not slow and not gpu"
 
 test-all: $(VENV)/.dev
 	$(BIN)/halfsecond models fetch all-tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: $(VENV)/.demo
 	$(BIN)/halfsecond models fetch $(PROFILE)
