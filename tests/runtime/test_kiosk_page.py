@@ -251,6 +251,17 @@ async def test_every_button_has_a_name_and_words_stand_out(run_server: RunServer
 
 
 @pytest.mark.slow
+async def test_the_end_of_an_answer_is_not_taken_for_a_gap(run_server: RunServer) -> None:
+    async with kiosk(run_server) as page:
+        for _ in range(3):
+            await page.value("kiosk.reported = null; kiosk.ask('When do you close?')")
+            await page.until("kiosk.reported !== null")
+        # A single clause comes whole: nothing of it can be missing.
+        assert await page.value("kiosk.player.buffer.underruns") == 0
+        assert await page.value("kiosk.player.buffer.targetS") == pytest.approx(0.04)
+
+
+@pytest.mark.slow
 async def test_opus_is_heard_as_pcm_is(run_server: RunServer) -> None:
     async with kiosk(run_server, query="?sound=opus") as page:
         assert await page.value("kiosk.codec.name") == "opus"

@@ -6,6 +6,7 @@
 
 const MIN_TARGET_S = 0.04;
 const MAX_TARGET_S = 0.24;
+const CALMER = 0.8; // of what is asked for, at each answer
 const REPORT_QUANTA = 8; // 43 ms at 24 kHz
 const LOUD = 10 ** (-45 / 20); // first sound that a visitor hears, as the benchmark counts it
 
@@ -15,7 +16,6 @@ class Player extends AudioWorkletProcessor {
     this.blocks = []; // { turn, generation, at: first sample's number in the turn, samples, used }
     this.targetS = MIN_TARGET_S;
     this.underruns = 0;
-    this.stretches = 0; // of playback that began and ended without running dry
     this.quanta = 0;
     this.restart();
     this.port.onmessage = ({ data }) => this[data.do](data);
@@ -29,11 +29,13 @@ class Player extends AudioWorkletProcessor {
     this.isPaused = false;
     this.isWhole = false; // everything of the turn is here
     this.hasBeenLoud = false;
+    this.dryTurn = 0; // that has run dry, or is over
     this.blocks.length = 0;
   }
 
   add({ turn, generation, at, samples }) {
     if (generation < this.generation) return;
+    if (turn === this.dryTurn) this.noteUnderrun();
     this.blocks.push({ turn, generation, at, samples, used: 0 });
   }
 
@@ -97,6 +99,7 @@ class Player extends AudioWorkletProcessor {
       this.turn = block.turn;
       this.hasBeenLoud = false;
       this.isWhole = false;
+      this.targetS = Math.max(MIN_TARGET_S, this.targetS * CALMER);
     }
     const count = Math.min(out.length - filled, block.samples.length - block.used);
     const piece = block.samples.subarray(block.used, block.used + count);
@@ -122,12 +125,14 @@ class Player extends AudioWorkletProcessor {
 
   runDry() {
     this.isPlaying = false;
-    this.stretches += 1;
-    if (!this.isWhole) {
-      this.underruns += 1;
-      this.targetS = Math.min(MAX_TARGET_S, this.targetS * 1.5);
-    }
+    this.dryTurn = this.turn; // the end of an answer too: only more of the same turn tells
     this.report();
+  }
+
+  noteUnderrun() {
+    this.dryTurn = 0;
+    this.underruns += 1;
+    this.targetS = Math.min(MAX_TARGET_S, this.targetS * 1.5);
   }
 
   // `pts` of the turn goes to the loudspeaker at `contextS`.
