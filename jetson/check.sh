@@ -131,10 +131,20 @@ again() { # WHAT COMMAND: until the server that took the place of this one is re
   done
   echo "after $1: ready again in $(seconds $(($(now_us) - from))) s, $(ask)"
 }
+page() {
+  local tries
+  for ((tries = 0; tries < 40; tries++)); do
+    /opt/halfsecond/venv/bin/python -c "from urllib.request import urlopen as get
+print('page', get('http://127.0.0.1:8443/').status)" 2> /dev/null && return
+    sleep 0.5
+  done
+  echo "no page: $(systemctl status --no-pager --lines=5 halfsecond-gateway)"
+}
 booted=$(systemctl show -P UserspaceTimestampMonotonic) ready=$(server ActiveEnterTimestampMonotonic)
 echo "boot to ready $(seconds $((ready - booted))) s, of which the server took $(
   seconds $((ready - $(server ExecMainStartTimestampMonotonic)))) s"
 echo "status: $(server StatusText); $(ask)"
+page
 again "a crash" kill -KILL "$(server MainPID)"
 again "a hang" kill -STOP "$(server MainPID)"
 again "the operator's wish" runuser -u halfsecond touch /run/halfsecond/restart
@@ -165,6 +175,7 @@ UNIT
     --console=pipe > "$work/boot.log" 2>&1 < /dev/null || true
   [ -s "$root/measured" ] || { tail -n 40 "$work/boot.log" && fail "the container did not come to ready"; }
   cat "$root/measured"
+  grep -q "^page 200" "$root/measured" || fail "the gateway shows no page"
   [ "$(grep -c "answer:.*five" "$root/measured")" = 4 ] || fail "not all four questions were answered"
 }
 
