@@ -17,7 +17,7 @@ from fakes.portraits import BAD, VARIED, Image
 from halfsecond.artifact import verified_artifact
 from halfsecond.assets import asset
 from halfsecond.config import Config, FaceConfig
-from halfsecond.config_check import check_usable
+from halfsecond.config.check import check_usable
 from halfsecond.errors import ConfigError, ModelCorruptError, PortraitError, UnsupportedModelError
 from halfsecond.models.face.aperture import mouth_aperture
 from halfsecond.models.face.finder import FaceFinder

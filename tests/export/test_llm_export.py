@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from fakes.hugging_face_models import write_model
 from halfsecond.artifact import Artifact, read_artifact, verified_artifact
 from halfsecond.config import load
-from halfsecond.config_check import check_usable
+from halfsecond.config.check import check_usable
 from halfsecond.errors import ConfigError, HalfsecondError, ModelCorruptError, ModelError
 from halfsecond.errors import UnsupportedModelError as Unsupported
 from halfsecond.models.llm.answerer import Message, Sampling

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from halfsecond.config import load
-from halfsecond.config_check import check_usable
+from halfsecond.config.check import check_usable
 from halfsecond.errors import ConfigError, ModelMissingError
 
 

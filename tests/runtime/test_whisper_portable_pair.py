@@ -18,7 +18,7 @@ from fakes.tensorrt_engines import MACHINE, FakeTensorRt, write_engine
 from halfsecond.artifact import Profile
 from halfsecond.audio import load
 from halfsecond.config import AsrConfig, Config
-from halfsecond.config_check import check_usable
+from halfsecond.config.check import check_usable
 from halfsecond.errors import ConfigError, ModelCorruptError, UnsupportedModelError
 from halfsecond.models.asr import portable_pair
 from halfsecond.models.asr.pair import checked_parts, is_in_parts

@@ -10,8 +10,8 @@ import typer
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
-from halfsecond.config_check import check_usable
-from halfsecond.config_reference import reference_page
+from halfsecond.config.check import check_usable
+from halfsecond.config.reference import reference_page
 
 app = typer.Typer(no_args_is_help=True)
 

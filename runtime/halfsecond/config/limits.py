@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfsecond.config import Config
+from halfsecond.config.sections import Config
 from halfsecond.errors import ConfigError
 
 

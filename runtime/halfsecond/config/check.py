@@ -7,7 +7,7 @@ from pathlib import Path
 from halfsecond.artifact import is_directory_name
 from halfsecond.bus import sockets
 from halfsecond.bus.keys import load_server_keys
-from halfsecond.config import Config
+from halfsecond.config.sections import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
 from halfsecond.models.lipsync.wav2lip_network import generator_file

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from halfsecond import config as config_module
-from halfsecond.config import Config
+from halfsecond.config.sections import Config
 
 HEAD = """# The config file
 
@@ -26,11 +24,10 @@ This page is printed by `halfsecond config reference`.
 
 def reference_page() -> str:
     """docs/config.md: a table of keys for each section."""
-    notes = _notes()
     parts = [HEAD]
     for name, section in get_type_hints(Config).items():
         if isinstance(section, type) and issubclass(section, msgspec.Struct):
-            parts.append(_section(name, section, notes))
+            parts.append(_section(name, section))
         else:
             default = _default(Config(), name)
             parts.append(
@@ -39,10 +36,10 @@ def reference_page() -> str:
     return "".join(parts)
 
 
-def _section(name: str, section: type[msgspec.Struct], notes: dict[tuple[str, str], str]) -> str:
+def _section(name: str, section: type[msgspec.Struct]) -> str:
+    notes = _notes(section)
     rows = [
-        f"| `{key}` | {_type_name(kind)} | {_default(section(), key)} "
-        f"| {notes.get((section.__name__, key), '')} |"
+        f"| `{key}` | {_type_name(kind)} | {_default(section(), key)} | {notes.get(key, '')} |"
         for key, kind in get_type_hints(section).items()
     ]
     head = f"\n## [{name}]\n\n{inspect.getdoc(section)}\n\n| key | kind | default | meaning |\n"
@@ -73,19 +70,12 @@ def _default(section: Any, key: str) -> str:
     return "none" if value is None else f"`{value}`"
 
 
-def _notes() -> dict[tuple[str, str], str]:
-    """The docstring under each key, by class and key."""
-    tree = ast.parse(inspect.getsource(config_module))
-    found: dict[tuple[str, str], str] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            for key, note in _notes_of(node):
-                found[node.name, key] = " ".join(note.split())
-    return found
-
-
-def _notes_of(section: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, below in pairwise(section.body):
+def _notes(section: type[msgspec.Struct]) -> dict[str, str]:
+    """The docstring under each key."""
+    body = ast.parse(inspect.getsource(section)).body[0].body  # type: ignore[attr-defined]
+    found: dict[str, str] = {}
+    for field, below in pairwise(body):
         is_note = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
         if is_note and isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            yield field.target.id, str(below.value.value)  # type: ignore[attr-defined]
+            found[field.target.id] = " ".join(str(below.value.value).split())
+    return found
