@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from typing import Any
 
+from halfsecond.errors import ConfigError
 from halfsecond.models.tts.normalize import english_text
 
 _WARM_UP = "Zorblax tripped on 3 quibbulons."
@@ -11,12 +14,13 @@ _WARM_UP = "Zorblax tripped on 3 quibbulons."
 
 
 class EnglishPhonemizer:
-    """Text in, phonemes out; loading takes some 0.3 s and happens here, not at the first word."""
+    """Text in, phonemes out; loading takes some 0.3 s and happens here, not at the first word.
+
+    Raises ConfigError where hibari's package is not installed.
+    """
 
     def __init__(self, *, is_british: bool = False) -> None:
-        from hibari.g2p import G2P
-
-        self._g2p = G2P(british=is_british)
+        self._g2p = _hibari("g2p").G2P(british=is_british)
         self(_WARM_UP)
 
     def __call__(self, text: str) -> str:
@@ -36,8 +40,7 @@ _YEAR = re.compile(r"(?<![\d.,])(?:1[1-9]\d\d|20[1-9]\d)(?![\d.,]*\d)(?:(s)\b)?"
 
 def english_words(text: str) -> str:
     """The text with its numbers, dates, money and units in words, for voices that read letters."""
-    from hibari.g2p import numbers
-    from hibari.g2p.normalize import normalize
+    numbers, normalize = _hibari("g2p.numbers"), _hibari("g2p.normalize").normalize
 
     def said(match: re.Match[str]) -> str:
         digits = match.group().replace(",", "")
@@ -61,3 +64,14 @@ def english_words(text: str) -> str:
 def _counted(count: int, name: str) -> str:
     plural = {"penny": "pence"}.get(name, f"{name}s")
     return f"{count} {name if count == 1 else plural}"
+
+
+def _hibari(module: str) -> Any:
+    """A part of hibari, which ONNX Runtime for GPUs cannot bring along."""
+    try:
+        return importlib.import_module(f"hibari.{module}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "English is read by the rules of the package hibari-tts, which is not installed; "
+            "pip install --no-deps 'hibari-tts>=0.2.1,<0.3' brings it without ONNX Runtime"
+        ) from error
