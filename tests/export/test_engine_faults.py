@@ -68,6 +68,8 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # A test runner in the background passes on that it ignores interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def start_and_stop_half_way(self, *options: str) -> tuple[subprocess.Popen[str], int]:

@@ -147,6 +147,7 @@ def test_the_catalog_finds_every_preparer_by_name() -> None:
         "gguf-to-onnx",
         "ctranslate2-whisper-to-onnx",
         "add-onnx-output",
+        "resemblyzer-to-onnx",
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnxruntime as ort
 import pytest
 
 from fakes.networks import two_layers
@@ -21,11 +22,20 @@ from halfsecond.sessions.placement import Placement, placement
 from halfsecond.store import Store
 
 
+def tells() -> bool:
+    """Whether this release of ONNX Runtime tells which nodes a provider has: 1.24 and later."""
+    return hasattr(ort.InferenceSession, "get_provider_graph_assignment_info")
+
+
 def test_nodes_are_counted_by_provider(tmp_path: Path) -> None:
     found = placement(two_layers(tmp_path / "net.onnx"), device="auto")
     assert found.first == "CPUExecutionProvider"
-    assert found.nodes == {"CPUExecutionProvider": 3}
-    assert str(found) == "3 nodes on CPUExecutionProvider"
+    if tells():
+        assert found.nodes == {"CPUExecutionProvider": 3}
+        assert str(found) == "3 nodes on CPUExecutionProvider"
+    else:
+        assert found.nodes == {}
+        assert "does not tell which nodes it has" in str(found)
 
 
 class Assigned:
