@@ -49,6 +49,10 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
     return bytes(encoded.tobytes())
 
 
+AT_ONCE = "--force-prefers-reduced-motion"
+"""Colours change without a transition, in which a picture of the screen would show neither."""
+
+
 class ColouredFace(FakeLipSync):
     """Green at rest, red while it speaks."""
 
@@ -79,7 +83,7 @@ async def kiosk(
     async with (
         run_server(config, engines()) as server,
         running_gateway(config, server.address, clock=time.time) as gateway,
-        running_chromium(*flags, **browser) as page,  # type: ignore[arg-type]
+        running_chromium(AT_ONCE, *flags, **browser) as page,  # type: ignore[arg-type]
     ):
         await page.call("Page.addScriptToEvaluateOnNewDocument", source=script)
         await page.go(f"http://127.0.0.1:{gateway.port}/{query}")
