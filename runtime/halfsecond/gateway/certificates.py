@@ -91,7 +91,7 @@ def _authority(
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "halfsecond local CA")])
     ca = (
-        _builder(name, name, key.public_key(), now, CA_DAYS)
+        _builder(name, name, key.public_key(), key.public_key(), now, CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -111,7 +111,7 @@ def _server_certificate(
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     return (
-        _builder(subject, ca.subject, key, now, SERVER_DAYS)
+        _builder(subject, ca.subject, key, ca_key.public_key(), now, SERVER_DAYS)
         .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
@@ -124,9 +124,13 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
+    issuer_key: ec.EllipticCurvePublicKey,
     now: dt.datetime,
     days: int,
 ) -> x509.CertificateBuilder:
+    """With the identifiers of both keys, which RFC 5280 asks for and Python 3.13 insists on."""
+    own = x509.SubjectKeyIdentifier.from_public_key(key)
+    issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -135,6 +139,8 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - SKEW)
         .not_valid_after(now - SKEW + dt.timedelta(days=days))
+        .add_extension(own, critical=False)
+        .add_extension(issuers, critical=False)
     )
 
 
