@@ -72,10 +72,14 @@ def _default(section: Any, key: str) -> str:
 
 def _notes(section: type[msgspec.Struct]) -> dict[str, str]:
     """The docstring under each key."""
-    body = ast.parse(inspect.getsource(section)).body[0].body  # type: ignore[attr-defined]
+    parsed = ast.parse(inspect.getsource(section)).body[0]
+    assert isinstance(parsed, ast.ClassDef)
     found: dict[str, str] = {}
-    for field, below in pairwise(body):
-        is_note = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-        if is_note and isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            found[field.target.id] = " ".join(str(below.value.value).split())
+    for field, below in pairwise(parsed.body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=key)),
+                ast.Expr(value=ast.Constant(value=str(note))),
+            ):
+                found[key] = " ".join(note.split())
     return found
