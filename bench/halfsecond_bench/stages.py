@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -211,11 +210,7 @@ def _measure_mesh(
 def _measure_wav2lip() -> dict[str, Any]:
     from halfsecond_bench import wav2lip_speed
 
-    logging.disable(logging.WARNING)  # advice that folding has made needless
-    try:
-        return wav2lip_speed.measure()
-    finally:
-        logging.disable(logging.NOTSET)
+    return wav2lip_speed.measure()
 
 
 def print_report(report: StagesReport, console: Console) -> None:

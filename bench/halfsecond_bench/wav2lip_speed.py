@@ -15,8 +15,11 @@ import numpy as np
 
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
 from halfsecond_bench.statistics import device, distribution, versions
-from halfsecond_bench.wav2lip_file import random_inputs, write_wav2lip
-from halfsecond_bench.wav2lip_int8 import write_int8
+from halfsecond_export.wav2lip.untrained import (
+    random_inputs,
+    write_untrained,
+    write_untrained_int8,
+)
 
 NEEDED_FPS = 25
 
@@ -30,8 +33,7 @@ class _Case:
     frame_ms: list[float] = field(default_factory=list[float])
 
     def run(self, clock: Callable[[], float]) -> None:
-        inputs = random_inputs(self.batch)
-        sound, face = inputs["audio_sequences"], inputs["face_sequences"][0]
+        sound, face = random_inputs(self.batch)
         started = clock()
         self.network.draw(sound, face)
         self.frame_ms.append((clock() - started) * 1000.0 / self.batch)
@@ -89,8 +91,8 @@ def measure(
 
 def _write_models(folder: Path) -> dict[str, Path]:
     files = {"fp32": folder / "fp32.onnx", "int8": folder / "int8.onnx"}
-    write_wav2lip(files["fp32"])
-    write_int8(files["fp32"], files["int8"])
+    write_untrained(files["fp32"])
+    write_untrained_int8(files["int8"])
     return files
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakes.echo_network import write_echo
 from halfsecond.errors import AudioError
 from halfsecond_bench.clips import Clip
 from halfsecond_bench.compare.sequential import (
@@ -20,7 +21,6 @@ from halfsecond_bench.compare.sequential import (
     sound_windows,
 )
 from halfsecond_bench.compare.sides import SequentialSide, until_endpoint
-from halfsecond_bench.wav2lip_file import write_echo
 
 SECOND = np.full(16_000, 0.1, np.float32)
 

@@ -14,11 +14,10 @@ from halfsecond.artifact import Profile
 from halfsecond.engine import Machine, intact_engine, open_engine
 from halfsecond.errors import NoGpuError, UnsupportedModelError
 from halfsecond.gpu import Gpu
-from halfsecond_bench.wav2lip_file import write_wav2lip
-from halfsecond_bench.wav2lip_int8 import write_int8
 from halfsecond_export.engines.building import BuildResult, build_engine
 from halfsecond_export.engines.job import Step
 from halfsecond_export.engines.planning import BuildRequest
+from halfsecond_export.wav2lip.untrained import write_untrained, write_untrained_int8
 
 trt: Any = pytest.importorskip(
     "tensorrt_rtx", reason="needs tensorrt_rtx: pip install 'halfsecond[rtx]'"
@@ -54,8 +53,8 @@ def build(source: Path, folder: Path, **changes: Any) -> BuildResult:
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wav2Lip's network with a quarter of its channels, in fp32 and INT8."""
     folder = tmp_path_factory.mktemp("wav2lip")
-    write_wav2lip(folder / "fp32.onnx", width=0.25)
-    write_int8(folder / "fp32.onnx", folder / "int8.onnx")
+    write_untrained(folder / "fp32.onnx", width=0.25)
+    write_untrained_int8(folder / "int8.onnx", width=0.25)
     return folder
 
 

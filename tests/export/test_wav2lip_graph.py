@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,34 +11,16 @@ from numpy.typing import NDArray
 
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
 from halfsecond.sessions import open_session
-from halfsecond_bench.wav2lip_file import random_inputs
 from halfsecond_export.wav2lip.graph import FACE, SOUND, write_onnx
 from halfsecond_export.wav2lip.layout import LAYOUTS, PUBLISHED, Layout
+from halfsecond_export.wav2lip.untrained import random_inputs, random_weights
 
 NARROW = PUBLISHED.narrowed(0.0625)
 
 
-def random_weights(layout: Layout, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Weights whose signals keep their size from layer to layer."""
-    random = np.random.default_rng(seed)
-    weights: dict[str, NDArray[np.float32]] = {}
-    for name, shape in layout.shapes().items():
-        if name.endswith(("running_var", "act.weight")) or (len(shape) == 1 and "1.weight" in name):
-            values = random.uniform(0.5, 1.5, shape)
-        elif len(shape) == 4:
-            values = random.normal(0.0, (0.5 / np.prod(shape[1:])) ** 0.5, shape)
-        else:
-            values = random.normal(0.0, 0.1, shape)
-        weights[name] = values.astype(np.float32)
-    return weights
-
-
-def drawn(path: Path, side_px: int = 96) -> NDArray[np.float32]:
-    inputs = random_inputs(2)
-    repeats = -(-side_px // 96)
-    faces = np.tile(inputs["face_sequences"], (1, 1, repeats, repeats))[..., :side_px, :side_px]
-    session = open_session(path)
-    return session.run({SOUND: inputs["audio_sequences"], FACE: faces})["faces"]
+def drawn(path: Path, layout: Layout = PUBLISHED) -> NDArray[np.float32]:
+    sound, face = random_inputs(2, layout=layout)
+    return open_session(path).run({SOUND: sound, FACE: np.stack([face, face])})["faces"]
 
 
 def kinds(path: Path) -> list[str]:
@@ -56,7 +37,7 @@ def test_interleaved_convolutions_draw_what_transposed_ones_do(
     write_onnx(narrow, weights, tmp_path / "b.onnx", is_interleaved=True)
     assert "ConvTranspose" in kinds(tmp_path / "a.onnx")
     assert "ConvTranspose" not in kinds(tmp_path / "b.onnx")
-    plain, interleaved = (drawn(tmp_path / f"{n}.onnx", layout.patch_px) for n in "ab")
+    plain, interleaved = (drawn(tmp_path / f"{n}.onnx", layout) for n in "ab")
     assert plain.std() > 0.005
     np.testing.assert_allclose(interleaved, plain, atol=1e-5)
 
@@ -78,9 +59,10 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["running_mean", "running_var", "weight", "bias"])
 def test_every_part_of_the_normalisation_changes_the_pictures(part: str, tmp_path: Path) -> None:
-    weights: dict[str, Any] = random_weights(NARROW)
+    weights = dict(random_weights(NARROW))
     write_onnx(NARROW, weights, tmp_path / "a.onnx", is_interleaved=False)
-    weights[f"face_decoder_blocks.6.0.conv_block.1.{part}"] += np.float32(0.5)
+    name = f"face_decoder_blocks.6.0.conv_block.1.{part}"
+    weights[name] = weights[name] + np.float32(0.5)
     write_onnx(NARROW, weights, tmp_path / "b.onnx", is_interleaved=False)
     assert np.abs(drawn(tmp_path / "a.onnx") - drawn(tmp_path / "b.onnx")).max() > 1e-4
 
@@ -89,6 +71,5 @@ def test_the_runtime_takes_the_file(tmp_path: Path) -> None:
     write_onnx(NARROW, random_weights(NARROW), tmp_path / "a.onnx", is_interleaved=True)
     network = Wav2LipNetwork(tmp_path / "a.onnx")
     assert network.patch_px == 96
-    inputs = random_inputs(3)
-    pictures = network.draw(inputs["audio_sequences"], inputs["face_sequences"][0])
+    pictures = network.draw(*random_inputs(3))
     assert pictures.shape == (3, 96, 96, 3)

@@ -23,7 +23,8 @@ from halfsecond_export.wav2lip.graph import FACE, SOUND, write_onnx  # noqa: E40
 from halfsecond_export.wav2lip.inference import draw, outputs  # noqa: E402
 from halfsecond_export.wav2lip.layout import LAYOUTS, PUBLISHED, Layout  # noqa: E402
 from halfsecond_export.wav2lip.network import Generator  # noqa: E402
-from halfsecond_export.wav2lip.quantisation import layers_to_keep, sensitivities  # noqa: E402
+from halfsecond_export.wav2lip.quantisation import layers_to_keep  # noqa: E402
+from halfsecond_export.wav2lip.sensitivity import sensitivities  # noqa: E402
 from halfsecond_export.wav2lip.training import lesson, save, train  # noqa: E402
 
 

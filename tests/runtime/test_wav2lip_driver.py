@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakes.echo_network import write_echo
 from halfsecond.models.face.portrait import Portrait
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import Frame
@@ -16,7 +17,7 @@ from halfsecond.models.lipsync.mood import NEUTRAL, Composure, Mood
 from halfsecond.models.lipsync.mouth import CLOSED, MouthPose
 from halfsecond.models.lipsync.wav2lip import Wav2LipSync
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
-from halfsecond_bench.wav2lip_file import write_echo, write_wav2lip
+from halfsecond_export.wav2lip.untrained import write_untrained
 
 BOX = (20, 16, 100, 112)
 
@@ -77,7 +78,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The published layers, an eighth as wide."""
     path = tmp_path_factory.mktemp("wav2lip") / "small.onnx"
-    write_wav2lip(path, width=0.125)
+    write_untrained(path, width=0.125)
     return path
 
 

@@ -12,6 +12,7 @@ import pytest
 from onnx import helper
 
 from fakes.cuda_driver import GREATEST_PRIORITY, FakeDriver
+from fakes.echo_network import write_echo
 from fakes.tensorrt_engines import MACHINE, FakeTensorRt, write_engine
 from halfsecond.artifact import Artifact, Check, Profile, describe_file, write_artifact
 from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedModelError
@@ -23,7 +24,7 @@ from halfsecond.models.lipsync.wav2lip_network import (
 )
 from halfsecond.sessions import open_session
 from halfsecond.sessions.cuda import Cuda
-from halfsecond_bench.wav2lip_file import random_inputs, write_echo, write_wav2lip
+from halfsecond_export.wav2lip.untrained import random_inputs, write_untrained
 
 
 @pytest.mark.parametrize("side", [96, 192, 256, 288])
@@ -47,12 +48,11 @@ def test_the_network_sees_blue_first_and_no_lower_half() -> None:
 
 
 def test_the_published_network_answers_the_sound(tmp_path: Path) -> None:
-    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    write_untrained(tmp_path / "w.onnx", width=0.125)
     network = Wav2LipNetwork(tmp_path / "w.onnx")
-    inputs = random_inputs(2)
-    face = inputs["face_sequences"][0]
-    drawn = network.draw(inputs["audio_sequences"], face)
-    again = network.draw(inputs["audio_sequences"][[0, 0]], face)
+    sound, face = random_inputs(2)
+    drawn = network.draw(sound, face)
+    again = network.draw(sound[[0, 0]], face)
     assert np.abs(drawn[0].astype(int) - drawn[1]).max() > 2
     np.testing.assert_array_equal(again[0], again[1])
 
@@ -60,11 +60,10 @@ def test_the_published_network_answers_the_sound(tmp_path: Path) -> None:
 def test_what_was_drawn_before_is_not_drawn_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    write_untrained(tmp_path / "w.onnx", width=0.125)
     memory = PatchMemory(frames=4)
     network = Wav2LipNetwork(tmp_path / "w.onnx", memory=memory)
-    inputs = random_inputs(6)
-    sound, face = inputs["audio_sequences"], inputs["face_sequences"][0]
+    sound, face = random_inputs(6)
     drawn: list[int] = []
     run = network._run
 
@@ -88,8 +87,7 @@ def test_what_was_drawn_before_is_not_drawn_again(
 def test_a_file_with_a_fixed_batch_draws_any_number_of_frames(tmp_path: Path) -> None:
     write_echo(tmp_path / "open.onnx", depth=0.9)
     write_echo(tmp_path / "fixed.onnx", depth=0.9, batch=4)
-    sound = random_inputs(6)["audio_sequences"]
-    face = random_inputs(1)["face_sequences"][0]
+    sound, face = random_inputs(6)
     fixed = Wav2LipNetwork(tmp_path / "fixed.onnx").draw(sound, face)
     np.testing.assert_array_equal(fixed, Wav2LipNetwork(tmp_path / "open.onnx").draw(sound, face))
 
@@ -148,7 +146,7 @@ def test_a_model_of_another_shape_is_refused_with_what_was_found(
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
-    write_wav2lip(path, width=0.125)
+    write_untrained(path, width=0.125)
     path.write_bytes(path.read_bytes()[:-5_000])
     with pytest.raises(ModelCorruptError, match=r"cut\.onnx cannot be read"):
         Wav2LipNetwork(path)
@@ -162,7 +160,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def artifact_of(directory: Path, **changes: Any) -> Path:
     """An artifact's directory with the published layers in it."""
     directory.mkdir()
-    write_wav2lip(directory / "wav2lip.onnx", width=0.0625)
+    write_untrained(directory / "wav2lip.onnx", width=0.0625)
     fields: dict[str, Any] = {
         "kind": "wav2lip",
         "precision": "fp32",
@@ -214,7 +212,7 @@ def test_an_engine_draws_what_its_network_draws_in_batches_that_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On stand-ins of the driver and of TensorRT, which compute on the CPU."""
-    write_wav2lip(tmp_path / "w.onnx", width=0.125)
+    write_untrained(tmp_path / "w.onnx", width=0.125)
     shapes = {"audio_sequences": (1, 80, 16), "face_sequences": (6, 96, 96)}
     profiles = {
         name: Profile(smallest=(1, *shape), typical=(5, *shape), largest=(8, *shape))
@@ -231,8 +229,7 @@ def test_an_engine_draws_what_its_network_draws_in_batches_that_it_takes(
     )
     assert generator_file(engine) == engine / "engine.plan"
     network = Wav2LipNetwork(engine, device="auto")
-    inputs = random_inputs(19)
-    sound, face = inputs["audio_sequences"], inputs["face_sequences"][0]
+    sound, face = random_inputs(19)
     expected = Wav2LipNetwork(tmp_path / "w.onnx").draw(sound, face)
     for _ in range(3):
         drawn = network.draw(sound, face)  # by 8, 8 and 3 frames

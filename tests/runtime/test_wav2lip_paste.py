@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakes.echo_network import write_echo
 from halfsecond.assets import asset
 from halfsecond.errors import PortraitError
 from halfsecond.models.face.finder import FaceFinder
@@ -17,7 +18,6 @@ from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import Frame
 from halfsecond.models.lipsync.wav2lip import Wav2LipSync
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
-from halfsecond_bench.wav2lip_file import write_echo
 
 pytestmark = pytest.mark.models
 LIPS = (61, 291, 0, 17)

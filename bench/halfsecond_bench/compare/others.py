@@ -30,7 +30,7 @@ from halfsecond.store import Store
 from halfsecond_bench.compare import recognition
 from halfsecond_bench.compare.sequential import BATCH_FRAMES, SequentialRecipe, WholeFilm
 from halfsecond_bench.compare.threads import Run, candidates, fastest
-from halfsecond_bench.wav2lip_file import random_inputs
+from halfsecond_export.wav2lip.untrained import random_inputs
 
 PEERS = {"faster_whisper": "faster-whisper", "pipecat": "pipecat-ai"}
 """Modules of the extra `peers`, and the packages that hold them."""
@@ -120,8 +120,8 @@ class Others:
         return lambda: list(think(QUESTION, lambda: False))
 
     def _one_batch(self, threads: int) -> Run:
-        network, inputs = Wav2LipNetwork(self.wav2lip, threads=threads), random_inputs(BATCH_FRAMES)
-        return partial(network.draw, inputs["audio_sequences"], inputs["face_sequences"][0])
+        network = Wav2LipNetwork(self.wav2lip, threads=threads)
+        return partial(network.draw, *random_inputs(BATCH_FRAMES))
 
     def _compositor(self) -> Compositor:
         face, models = self.config.face, self.store.path(self.config.face.model)

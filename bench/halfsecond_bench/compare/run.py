@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -32,8 +31,7 @@ from halfsecond_bench.compare.sides import (
 )
 from halfsecond_bench.server_process import running_server
 from halfsecond_bench.statistics import device, distribution, versions
-from halfsecond_bench.wav2lip_file import write_wav2lip
-from halfsecond_bench.wav2lip_int8 import write_int8
+from halfsecond_export.wav2lip.untrained import write_untrained, write_untrained_int8
 
 RECOGNITION_ROUNDS = 3
 
@@ -67,7 +65,8 @@ async def measure(
     missing = missing_peers()
     with tempfile.TemporaryDirectory(prefix="halfsecond-compare-") as folder:
         fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        _write_wav2lip(fp32, int8)
+        write_untrained(fp32)
+        write_untrained_int8(int8)
         others = Others(_with_models(config, others_llm, others_asr), open_store(config), fp32)
         threads = others.threads(audio.load(asked[0].path).samples)
         async with AsyncExitStack() as stack:
@@ -98,16 +97,6 @@ async def measure(
         recognition=words,
         per_turn=taken,
     )
-
-
-def _write_wav2lip(fp32: Path, int8: Path) -> None:
-    """The published architecture with random weights, in both precisions."""
-    logging.disable(logging.WARNING)  # advice that folding has made needless
-    try:
-        write_wav2lip(fp32)
-        write_int8(fp32, int8)
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 async def _open_sides(

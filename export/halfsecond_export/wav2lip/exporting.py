@@ -31,11 +31,11 @@ from halfsecond_export.wav2lip.network import Generator
 from halfsecond_export.wav2lip.parity import Judge, Likeness, checks
 from halfsecond_export.wav2lip.quantisation import (
     layers_to_keep,
-    sensitivities,
     write_fp16,
     write_int8,
     write_mixed,
 )
+from halfsecond_export.wav2lip.sensitivity import sensitivities
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8_fp16")
 FILE_NAME = "wav2lip.onnx"
