@@ -16,6 +16,7 @@ from halfsecond_export.engines.comparing import signal_to_noise_db
 from halfsecond_export.engines.passes.cut import cut
 from halfsecond_export.engines.passes.dequantize import dequantize
 from halfsecond_export.engines.passes.fp16 import to_fp16
+from halfsecond_export.engines.passes.graph import in_order
 from halfsecond_export.engines.passes.symmetric import (
     fold_biases,
     is_static_int8,
@@ -273,3 +274,21 @@ def test_the_back_of_hibari_gives_the_spectrum_of_the_whole(
     joined, expected = run(back, **features), run(whole, ids=ids, speed=speed)
     for name in ("lh", "f0"):
         np.testing.assert_allclose(joined[name], expected[name], rtol=1e-4, atol=1e-4)
+
+
+def test_nodes_are_put_after_those_that_they_read() -> None:
+    nodes = [node("Abs", ["x"], "a"), node("Neg", ["a"], "b"), node("Relu", ["b"], "y")]
+    model = network(nodes, {"x": (3, 8)}, {"y": (3, 8)})
+    turned = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(turned)
+    in_order(model)
+    assert [each.op_type for each in model.graph.node] == ["Abs", "Neg", "Relu"]
+    np.testing.assert_array_equal(run(model, x=X)["y"], np.maximum(-np.abs(X), 0))
+
+
+def test_nodes_that_wait_for_one_another_are_refused() -> None:
+    model = network([node("Relu", ["x"], "y")], {"x": (3, 8)}, {"y": (3, 8)})
+    model.graph.node.extend([node("Neg", ["b"], "a"), node("Abs", ["a"], "b")])
+    with pytest.raises(UnsupportedModelError, match="wait for one another"):
+        in_order(model)

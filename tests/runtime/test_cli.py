@@ -113,3 +113,18 @@ def test_doctor_names_the_remedy_for_a_missing_model(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert findings["asr"]["verdict"] == "error"
     assert "halfsecond models fetch whisper-tiny.en-onnx" in findings["asr"]["remedy"]
+
+
+def test_warnings_of_any_command_go_to_stderr_where_they_break_no_json() -> None:
+    program = """
+import structlog, typer
+from halfsecond import cli
+cli.app.command("warn")(lambda: structlog.get_logger().warning("hot") or typer.echo("{}"))
+cli.main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, "warn"],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert result.stdout == "{}\n"
+    assert "hot" in result.stderr

@@ -82,6 +82,11 @@ def _options(
     ] = False,
 ) -> None:
     del version
+    from halfsecond import log
+    from halfsecond.config import LogConfig
+
+    # Warnings go to stderr: what a command prints may be JSON. `serve` and `gateway` set their own.
+    log.configure(LogConfig(level="warning"))
 
 
 def _mount() -> None:

@@ -19,12 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from halfsecond import film, wire
-from halfsecond import log as logs
 from halfsecond.assets import asset
 from halfsecond.bus.server import Server
 from halfsecond.cli.options import ConfigFile, check_folder_of, check_one_question, load_question
 from halfsecond.client import Client
-from halfsecond.config import Config, LogConfig, load
+from halfsecond.config import Config, load
 from halfsecond.conversation import RATE_HZ, Exchange, Visitor
 from halfsecond.errors import ServerError
 from halfsecond.stages.engines import build_engines, open_store
@@ -60,7 +59,6 @@ def demo(
     check_one_question(question, text)
     check_folder_of(out)
     settings = _settings(load(config), portrait)
-    logs.configure(LogConfig(level="warning"))
     samples = None if text else load_question(question or asset("question.wav"), console)
     result = asyncio.run(_run(settings, samples, text or "", out))
     timeline_json = json or out.with_suffix(".json")

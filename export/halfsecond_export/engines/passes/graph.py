@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from numpy.typing import NDArray
+
+from halfsecond.errors import UnsupportedModelError
 
 
 class GraphIndex:
@@ -95,20 +98,25 @@ def drop_unread_inputs(model: Any) -> None:
 
 
 def in_order(model: Any) -> Any:
-    """The same model, sorted in place so that every node comes after those that it reads."""
+    """The same model, sorted in place so that every node comes after those that it reads.
+
+    Raises:
+        UnsupportedModelError: nodes wait for one another.
+    """
     nodes = list(model.graph.node)
     makers = {name: index for index, node in enumerate(nodes) for name in node.output}
-    order: dict[int, None] = {}
-    for start in range(len(nodes)):
-        waiting = [start]
-        while waiting:
-            index = waiting[-1]
-            needed = (makers[name] for name in _reads(nodes[index]) if name in makers)
-            missing = [each for each in needed if each not in order]
-            if missing and index not in order:
-                waiting.extend(missing)
-            else:
-                order.setdefault(waiting.pop())
+    needed = {
+        index: [makers[name] for name in _reads(node) if name in makers]
+        for index, node in enumerate(nodes)
+    }
+    try:
+        order = list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        names = ", ".join(nodes[index].name or nodes[index].op_type for index in error.args[1])
+        raise UnsupportedModelError(
+            f"the graph cannot be put in order: {names} wait for one another; "
+            "export the model again"
+        ) from error
     copies = [type(nodes[index]).FromString(nodes[index].SerializeToString()) for index in order]
     del model.graph.node[:]
     model.graph.node.extend(copies)
