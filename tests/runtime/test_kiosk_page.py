@@ -7,9 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,13 +14,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from fakes.engines import FakeEngines, FakeLipSync
 from fakes.gateways import running_gateway
-from fakes.servers import QUICK, RunServer
-from halfsecond.config import Config, GatewayConfig, KioskConfig, PhrasesConfig, PresetQuestion
+from fakes.kiosk_pages import KIOSK, engines, kiosk
+from fakes.servers import RunServer
+from halfsecond.config import Config, GatewayConfig
 from halfsecond.gateway.tokens import Tokens, make_secret
-from halfsecond.stages.lipsync import LipSyncRequest, Picture
-from halfsecond.stages.stage import Cancel
 from halfsecond_bench.chromium import Page, chromium_program, running_chromium
 from halfsecond_bench.server_process import running_server
 
@@ -31,64 +26,7 @@ pytestmark = pytest.mark.skipif(
     chromium_program() is None, reason="no chromium: apt-get install chromium"
 )
 
-KIOSK = msgspec.structs.replace(
-    QUICK,
-    kiosk=KioskConfig(title="Nova", languages=("en", "zh"), rest_after_s=60),
-    face=msgspec.structs.replace(QUICK.face, idle_fps=10),
-    phrases=PhrasesConfig(
-        presets=(PresetQuestion(question="When do you close?", answer="We close at five."),)
-    ),
-)
 INSTANT = ("halfsecond_bench.instant_server",)
-SIDE = 128
-RESTING_BGR, DRIVEN_BGR = (60, 120, 60), (60, 60, 200)
-
-
-def jpeg(colour: tuple[int, int, int]) -> bytes:
-    encoded = cv2.imencode(".jpg", np.full((SIDE, SIDE, 3), colour, np.uint8))[1]
-    return bytes(encoded.tobytes())
-
-
-AT_ONCE = "--force-prefers-reduced-motion"
-"""Colours change without a transition, in which a picture of the screen would show neither."""
-
-
-class ColouredFace(FakeLipSync):
-    """Green at rest, red while it speaks."""
-
-    def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
-        for picture in super().run(request, cancel):
-            colour = DRIVEN_BGR if picture.is_driven else RESTING_BGR
-            is_raw = request.format == "rgb"
-            data = bytes(colour[::-1]) * SIDE**2 if is_raw else jpeg(colour)
-            yield replace(picture, data=data, format=request.format, width=SIDE, height=SIDE)
-
-
-def engines() -> FakeEngines:
-    made = FakeEngines()
-    made.lipsync = ColouredFace()
-    return made
-
-
-@asynccontextmanager
-async def kiosk(
-    run_server: RunServer,
-    *flags: str,
-    config: Config = KIOSK,
-    query: str = "",
-    script: str = "",
-    **browser: object,
-) -> AsyncIterator[Page]:
-    """The page, at rest. `script` runs before its own."""
-    async with (
-        run_server(config, engines()) as server,
-        running_gateway(config, server.address, clock=time.time) as gateway,
-        running_chromium(AT_ONCE, *flags, **browser) as page,  # type: ignore[arg-type]
-    ):
-        await page.call("Page.addScriptToEvaluateOnNewDocument", source=script)
-        await page.go(f"http://127.0.0.1:{gateway.port}/{query}")
-        await page.until("document.body.dataset.phase === 'idle'")
-        yield page
 
 
 async def colour_of_the_face(page: Page) -> str:

@@ -3,6 +3,11 @@
 const MAX_CROP = 1.2; // how much larger than its frame the portrait may become to fill a screen
 const BACKDROP_MS = 4000;
 const KEPT_OFFSETS = 2000;
+// Where a portrait has its face, as the server frames it: eyes and lower lip below the frame's top,
+// in parts of its height and of its shorter side.
+const EYES_DOWN = 0.42;
+const LIP_BELOW_EYES = 0.24;
+const LEAST_EYES_DOWN = 0.18; // of the screen: a face that goes up keeps its forehead
 
 export class Face {
   #canvas;
@@ -20,6 +25,7 @@ export class Face {
   #firstTurn = 0;
   #video = null;
   #fitted = "";
+  #floor = Infinity;
 
   /**
    * @param {HTMLCanvasElement} canvas
@@ -56,6 +62,12 @@ export class Face {
       video.requestVideoFrameCallback(next);
     };
     video.requestVideoFrameCallback(next);
+  }
+
+  /** Words begin this many pixels below the screen's top: the mouth stays above them. */
+  set floor(px) {
+    this.#floor = px;
+    this.#paint();
   }
 
   /** A new session: what waits is void. */
@@ -182,7 +194,7 @@ export class Face {
   #fit({ width, height }) {
     const stage = this.#canvas.parentElement;
     const { clientWidth, clientHeight } = stage;
-    const fitted = `${width}x${height} in ${clientWidth}x${clientHeight} at ${devicePixelRatio}`;
+    const fitted = `${width}x${height} in ${clientWidth}x${clientHeight} at ${devicePixelRatio} above ${this.#floor}`;
     if (fitted === this.#fitted) return;
     this.#fitted = fitted;
     const fill = Math.max(clientWidth / width, clientHeight / height);
@@ -196,6 +208,19 @@ export class Face {
     this.#canvas.style.height = `${h}px`;
     stage.classList.toggle("is-narrow", w < clientWidth - 1);
     stage.classList.toggle("is-short", h < clientHeight - 1);
+    const shown = Math.max(w / width, h / height);
+    const top = h < clientHeight - 1 ? 0 : (clientHeight - h) / 2;
+    const lift = this.#lift(top + (h - height * shown) / 2, width * shown, height * shown);
+    this.#canvas.style.translate = `0 ${-lift}px`;
+    stage.classList.toggle("is-lifted", lift > 1);
+  }
+
+  /** How far a picture that begins at `top` goes up, so that the words leave its mouth free. */
+  #lift(top, width, height) {
+    const eyes = top + EYES_DOWN * height;
+    const lip = eyes + LIP_BELOW_EYES * Math.min(width, height);
+    const most = Math.max(0, eyes - LEAST_EYES_DOWN * this.#canvas.parentElement.clientHeight);
+    return Math.round(Math.min(most, Math.max(0, lip - this.#floor)));
   }
 
   #paintBackdrop(source) {

@@ -46,6 +46,7 @@ class Kiosk {
       (frames) => this.link.send({ type: "credit", frames }),
       (turn, at) => this.stamp(turn, "page_first_frame", at),
     );
+    this.screen.watchFloor((px) => (this.face.floor = px));
     const wished = new URLSearchParams(location.search).get("sound") ?? settings.sound;
     const Codec = wished === "opus" && hasOpus() ? OpusCodec : PcmCodec;
     this.codec = new Codec(

@@ -210,6 +210,7 @@ export class Screen {
     const span = document.createElement("span");
     span.textContent = this.language === "zh" ? text : `${text.trim()} `;
     answer.append(span);
+    answer.scrollTop = answer.scrollHeight;
   }
 
   clear() {
@@ -228,6 +229,17 @@ export class Screen {
       this.language = first;
       this.#translate();
     }
+  }
+
+  /** Calls `onFloor` with where the words begin, in pixels from the screen's top, as they change. */
+  watchFloor(onFloor) {
+    const main = find("main");
+    const tell = () => {
+      const tops = [...main.children].filter((part) => part.offsetParent !== null).map((part) => part.offsetTop);
+      onFloor(main.offsetTop + Math.min(main.clientHeight, ...tops));
+    };
+    const observer = new ResizeObserver(tell);
+    for (const part of [main, ...main.children]) observer.observe(part);
   }
 
   // What is wrong.
