@@ -17,6 +17,7 @@ from halfsecond.bus.server import Server
 from halfsecond.config import Config
 from halfsecond.models.llm.persona import Persona
 from halfsecond.store import Store
+from halfsecond.uploads.workshop import Workshop
 
 # On a build machine the same examples every time; on a developer's, new ones to find faults with.
 settings.register_profile("ci", derandomize=True)
@@ -49,10 +50,12 @@ def run_server(tmp_path: Path) -> RunServer:
 
     @asynccontextmanager
     async def run(
-        config: Config = QUICK, engines: FakeEngines | None = None
+        config: Config = QUICK,
+        engines: FakeEngines | None = None,
+        workshop: Workshop | None = None,
     ) -> AsyncIterator[Running]:
         engines = engines or FakeEngines()
-        server = Server(config, engines.handles(), Persona())
+        server = Server(config, engines.handles(), Persona(), workshop=workshop)
         address = await server.open(f"ipc://{tmp_path}/server.ipc")
         serving = asyncio.create_task(server.serve())
         try:

@@ -10,7 +10,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,18 @@ def load(path: Path) -> Recording:
     """
     if not path.is_file():
         raise AudioError(f"no audio file at {path}; check the path")
-    channels, rate_hz = _decode(path)
+    return decode(str(path), str(path))
+
+
+def decode(
+    source: str | BinaryIO, name: str, *, reader: str | None = None, most_s: float | None = None
+) -> Recording:
+    """As `load`, of a path or of a file that is open; `name` is what messages call it.
+
+    reader: FFmpeg's name of the format; None lets it find out. most_s: no more is decoded, but for
+        a block.
+    """
+    channels, rate_hz = _decode(source, name, reader, most_s)
     mono = channels.mean(axis=0, dtype=np.float32)
     return Recording(
         samples=resample(mono, from_hz=rate_hz, to_hz=RATE_HZ),
@@ -199,25 +210,39 @@ class LiveResampler:
         return resampled
 
 
-def _decode(path: Path) -> tuple[NDArray[np.float32], int]:
+def _decode(
+    source: str | BinaryIO, name: str, reader: str | None, most_s: float | None
+) -> tuple[NDArray[np.float32], int]:
     """All samples of the first audio track, (channels, n) float32, and their rate."""
     import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(source, format=reader) as container:
             if not container.streams.audio:
-                raise AudioError(f"{path} holds no audio track; give a file that does")
+                raise AudioError(f"{name} holds no audio track; give a file that does")
             rate_hz = container.streams.audio[0].rate
-            blocks = list(_planes(container))
+            blocks = list(_first(_planes(container), rate_hz, most_s))
     except FFmpegError as error:
         raise AudioError(
-            f"{path} cannot be read as audio ({error.strerror}); give a whole file in a format "
+            f"{name} cannot be read as audio ({error.strerror}); give a whole file in a format "
             "that FFmpeg knows, such as wav, flac, mp3 or ogg"
         ) from error
     if not blocks:
-        raise AudioError(f"{path} holds no samples; record it again")
+        raise AudioError(f"{name} holds no samples; record it again")
     return np.concatenate(blocks, axis=1), rate_hz
+
+
+def _first(
+    blocks: Iterator[NDArray[np.float32]], rate_hz: int, most_s: float | None
+) -> Iterator[NDArray[np.float32]]:
+    """The blocks until there are `most_s` of them."""
+    count = 0
+    for block in blocks:
+        yield block
+        count += block.shape[1]
+        if most_s is not None and count > most_s * rate_hz:
+            return
 
 
 def _planes(container: Any) -> Iterator[NDArray[np.float32]]:

@@ -227,6 +227,16 @@ class Client:
         """Stops the answer."""
         await self._send(wire.Interrupt())
 
+    async def upload(self, kind: wire.UploadKind, data: bytes, *, consent: str = "") -> None:
+        """Brings a photo or a recording for this session; `wire.Uploaded` says what became of it.
+
+        data: the bytes of the file. consent: of a voice: who agreed that it is spoken with, and
+            when.
+        """
+        for seq, start in enumerate(range(0, len(data), wire.MAX_PAYLOAD_BYTES)):
+            piece = wire.Upload(kind=kind, size=len(data), consent=consent, seq=seq)
+            await self._send(piece, data[start : start + wire.MAX_PAYLOAD_BYTES])
+
     async def report_playhead(self, *, turn: int, pts_s: float) -> None:
         """Tells how much of the answer was heard, so that history keeps no more than that."""
         await self._send(wire.Playhead(turn=turn, pts=pts_s))

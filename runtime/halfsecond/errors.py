@@ -36,9 +36,19 @@ class ConfigError(HalfsecondError, ValueError):
 class AudioError(HalfsecondError, ValueError):
     """Audio that cannot be read, or in which there is nothing to hear."""
 
+    def __init__(self, message: str, *, reason: str = "bad_audio") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """For a program that says it in its own words; docs/wire.md lists those of uploads."""
+
 
 class PortraitError(HalfsecondError, ValueError):
     """A picture that cannot become a face; the message says what to do about it."""
+
+    def __init__(self, message: str, *, reason: str = "bad_picture") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """As of `AudioError`."""
 
 
 class ModelError(HalfsecondError, RuntimeError):

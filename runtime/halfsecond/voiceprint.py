@@ -103,14 +103,21 @@ def checked_consent(consent: str) -> str:
     Raises:
         ConfigError: it names nobody, or no day.
     """
+    if fault := consent_fault(consent):
+        raise ConfigError(fault)
+    return " ".join(consent.split())
+
+
+def consent_fault(consent: str) -> str:
+    """Why this is no consent; empty where it is one."""
     text = " ".join(consent.split())
     has_name = any(sum(map(str.isalpha, word)) >= 2 for word in text.split())
-    if not (has_name and any(map(str.isdigit, text))):
-        raise ConfigError(
-            f"the consent is {text!r}; it must say who agreed that this voice may be spoken with, "
-            'and when: --consent "Ada Lovelace, in writing, 2026-11-29"'
-        )
-    return text
+    if has_name and any(map(str.isdigit, text)):
+        return ""
+    return (
+        f"the consent is {text!r}; it must say who agreed that this voice may be spoken with, "
+        'and when: --consent "Ada Lovelace, in writing, 2026-11-29"'
+    )
 
 
 def read_voiceprint(path: Path) -> Voiceprint:
@@ -127,11 +134,16 @@ def read_voiceprint(path: Path) -> Voiceprint:
         raise ModelMissingError(
             f"no voiceprint at {path}; `halfsecond export voice` makes one of a recording"
         ) from error
+    return decode_voiceprint(data, str(path))
+
+
+def decode_voiceprint(data: bytes, name: str) -> Voiceprint:
+    """The voiceprint in the bytes of a file; raises as `read_voiceprint`, which calls it `name`."""
     try:
         voiceprint = _parsed(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelCorruptError(
-            f"{path} holds no voiceprint ({error}); `halfsecond export voice` makes one of a "
+            f"{name} holds no voiceprint ({error}); `halfsecond export voice` makes one of a "
             "recording"
         ) from error
     _check_consent(voiceprint)
@@ -180,6 +192,15 @@ def write_voiceprint(path: Path, voiceprint: Voiceprint) -> None:
         ConfigError: numbers that are no voiceprint, or a person without consent.
         OSError: it cannot be written; what was there before is as it was.
     """
+    write_atomically(path, encode_voiceprint(voiceprint))
+
+
+def encode_voiceprint(voiceprint: Voiceprint) -> bytes:
+    """The bytes of the file.
+
+    Raises:
+        ConfigError: numbers that are no voiceprint, or a person without consent.
+    """
     values = np.ascontiguousarray(voiceprint.values, "<f4").reshape(-1)
     try:
         _check_values(values)
@@ -195,4 +216,4 @@ def write_voiceprint(path: Path, voiceprint: Voiceprint) -> None:
     }
     encoded = json.dumps(header, ensure_ascii=False).encode()
     encoded += b" " * (-len(encoded) % 8)  # the numbers begin where 8 bytes do
-    write_atomically(path, len(encoded).to_bytes(8, "little") + encoded + values.tobytes())
+    return len(encoded).to_bytes(8, "little") + encoded + values.tobytes()

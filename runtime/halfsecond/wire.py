@@ -21,6 +21,7 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 VideoFormat = Literal["jpeg", "rgb", "none"]
 State = Literal["idle", "listening", "thinking", "speaking"]
 TurnEndReason = Literal["complete", "interrupted", "empty", "failed"]
+UploadKind = Literal["portrait", "voice"]
 Frames = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -87,6 +88,16 @@ class Credit(Header, frozen=True, kw_only=True, tag="credit"):
     frames: Frames
 
 
+class Upload(Header, frozen=True, kw_only=True, tag="upload"):
+    """Client: a piece of a file, in order of `seq` from 0; `uploaded` answers the last one."""
+
+    kind: UploadKind
+    size: Annotated[int, msgspec.Meta(ge=1)]
+    """Bytes of the whole file, in every piece."""
+    consent: str = ""
+    """Of a voice: who agreed that it may be spoken with, and when."""
+
+
 class Clock(Header, frozen=True, kw_only=True, tag="clock"):
     """Client sends `client_s`; the server returns it with its own clock at receipt and reply.
 
@@ -120,6 +131,8 @@ class Welcome(Header, frozen=True, kw_only=True, tag="welcome"):
     """Name of the face that is shown; empty where it has none."""
     questions: list[str] = []
     """Preset questions, for buttons: send one as `text`."""
+    uploads: list[str] = []
+    """Kinds of files that a visitor may upload."""
     timeout_s: float = 10.0
     """A client that is silent for this long (not even `clock`) loses its session."""
 
@@ -178,6 +191,17 @@ class Video(Header, frozen=True, kw_only=True, tag="video"):
     """Commanded opening of the mouth, 0 to 1."""
 
 
+class Uploaded(Header, frozen=True, kw_only=True, tag="uploaded"):
+    """Server: the session uses the file from now on, or it was refused."""
+
+    kind: UploadKind
+    is_taken: bool
+    reason: str = ""
+    """Why not, for a program; docs/wire.md has them all."""
+    message: str = ""
+    """For a person: what was found and what to do; also advice where it was taken."""
+
+
 class Pause(Header, frozen=True, kw_only=True, tag="pause"):
     """Server: somebody may be speaking over the answer. Stop the turn's sound and mouth where they
     are, and keep what you hold of them: `resume` follows, or a higher generation."""
@@ -198,7 +222,7 @@ class TurnEnd(Header, frozen=True, kw_only=True, tag="turn_end"):
 
 
 ClientMessage = (
-    Hello | Audio | EndOfAudio | Text | Greet | Interrupt | Playhead | Credit | Clock | Bye
+    Hello | Audio | EndOfAudio | Text | Greet | Interrupt | Playhead | Credit | Upload | Clock | Bye
 )
 ServerMessage = (
     Welcome
@@ -210,6 +234,7 @@ ServerMessage = (
     | Answer
     | Audio
     | Video
+    | Uploaded
     | Pause
     | Resume
     | TurnEnd

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 from fakes import recordings
 from halfsecond import audio
 from halfsecond.errors import AudioError, ConfigError
+from halfsecond.models.speaker.denoising import NoDenoiser, open_denoiser
 from halfsecond.models.speaker.encoder import SpeakerEncoder, similarity
+from halfsecond.models.speaker.reference import check_one_speaker, hear_reference
 from halfsecond.models.vad.silero import SileroVad
 from halfsecond.voiceprint import read_voiceprint
 from halfsecond_export.cli import app
-from halfsecond_export.voice.denoising import NoDenoiser, open_denoiser
-from halfsecond_export.voice.reference import check_one_speaker, hear_reference
 
 ModelDir = Callable[[str], Path]
 Samples = NDArray[np.float32]

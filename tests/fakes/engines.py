@@ -125,10 +125,14 @@ class FakeLipSync(FakeStage):
     def __init__(self) -> None:
         super().__init__()
         self.fed: dict[str, int] = {}
+        self.worn: dict[str, bytes] = {}
+        """Faces that visitors brought, by session."""
+        self.seen: list[LipSyncRequest] = []
         self.drawn: dict[str, int] = {}
 
     def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
         session = request.session
+        self.seen.append(request)
         if request.action == "begin":
             self.fed[session] = self.drawn[session] = 0
         elif request.action == "feed":
@@ -137,7 +141,11 @@ class FakeLipSync(FakeStage):
             while (self.drawn[session] + 1) * 640 <= self.fed[session] and not cancel.is_set():
                 yield self._picture(self.drawn[session] / FPS, is_driven=True)
                 self.drawn[session] += 1
-        elif request.action == "idle":
+        elif request.action == "wear":
+            self.worn[session] = request.face
+        elif request.action == "close":
+            self.worn.pop(session, None)
+        elif request.action in ("idle", "open"):
             yield self._picture(0.0, is_driven=False)
 
     @staticmethod

@@ -14,7 +14,7 @@ import zmq.asyncio
 TIMEOUT_S = 10.0
 
 
-def header(kind: str, **fields: object) -> bytes:
+def header(kind: str, /, **fields: object) -> bytes:
     """A header with these fields, whatever they are."""
     return cast(bytes, msgpack.packb({"type": kind, **fields}))
 
@@ -25,7 +25,7 @@ class Peer:
     def __init__(self, socket: zmq.asyncio.Socket) -> None:
         self.socket = socket
 
-    async def send(self, kind: str, payload: bytes = b"", **fields: Any) -> None:
+    async def send(self, kind: str, payload: bytes = b"", /, **fields: Any) -> None:
         await self.socket.send_multipart([header(kind, **fields), payload])
 
     async def send_frames(self, *frames: bytes) -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from halfsecond.metrics import METRICS
+from halfsecond.models.lipsync.avatar import Avatar
 from halfsecond.models.lipsync.driver import Frame
 from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
@@ -155,8 +156,8 @@ class Face:
 
     size = (512, 512)
 
-    def __init__(self, avatar: str = "", *, fps: int | None = None) -> None:
-        self.avatar = avatar
+    def __init__(self, avatar: str | Avatar = "", *, fps: int | None = None) -> None:
+        self.avatar = avatar if isinstance(avatar, str) else avatar.name
         self.fps = fps or 25
 
     def feel(self, mood: MoodName) -> None:

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from halfsecond.artifact import Artifact, Check
+from halfsecond.artifact import Artifact
 from halfsecond.errors import PortraitError
-from halfsecond.models.face.aperture import ApertureMeter, mouth_aperture
+from halfsecond.models.face.aperture import ApertureMeter
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.picture import BACKDROP, read_picture
 from halfsecond.models.face.portrait import DEFAULT_SIZE, Fit, Portrait, load_portrait
 from halfsecond.models.lipsync.avatar import Avatar, IdleLoop
+from halfsecond.models.lipsync.avatar_checks import checks_of
 from halfsecond.models.lipsync.avatar_file import KIND, LAYOUT, write_avatar
 from halfsecond.models.lipsync.body import Body
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.expression import LIFE_S, Expression
-from halfsecond.models.lipsync.mouth import CLOSED, MouthPose
+from halfsecond.models.lipsync.mouth import CLOSED
 from halfsecond_export.avatar.filming import film, is_video
 from halfsecond_export.formats import Format, hashes_of, write_manifest
 from halfsecond_export.prepare.request import replaced_directory
@@ -29,10 +30,6 @@ IDLE_FPS = 12.5
 """Of the resting face: a blink lasts four pictures. The default `face.idle_fps` is 12."""
 IDLE_QUALITY = 85
 """Of its JPEGs, as `face.jpeg_quality`."""
-WIDE = MouthPose(jaw=1.0, upper=0.2)
-CLOSED_AT_MOST, OPEN_AT_LEAST = 0.045, 0.10
-"""Apertures in eye distances that the drawn face must reach; the instruments are those of `bench
-lipsync`. A closed mouth reads 0.00 to 0.03, an open one 0.13 to 0.25."""
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime")
 
 Progress = Callable[[float, str], None]
@@ -115,27 +112,6 @@ def _backdrop(request: Request) -> tuple[int, int, int] | NDArray[np.uint8]:
             "the person; cut the person out in a photo editor and save it as PNG or WebP"
         )
     return request.backdrop
-
-
-def checks_of(avatar: Avatar, finder: FaceFinder) -> tuple[Check, ...]:
-    """What the face landmarks see of the mouth that is drawn closed, and wide open."""
-    compositor = Compositor(avatar)
-    closed, opened = (_aperture(compositor.still(pose), finder) for pose in (CLOSED, WIDE))
-    eye = " eye distances"
-    return (
-        Check(what="lips apart at rest", value=closed, unit=eye, at_most=CLOSED_AT_MOST),
-        Check(what="lips apart wide open", value=opened, unit=eye, at_least=OPEN_AT_LEAST),
-    )
-
-
-def _aperture(image: NDArray[np.uint8], finder: FaceFinder) -> float:
-    faces = finder.find_faces(image)
-    if not faces:
-        raise PortraitError(
-            "the drawn face is not recognised as one any more; use a picture from the front with "
-            "the mouth closed"
-        )
-    return round(mouth_aperture(faces[0].landmarks), 4)
 
 
 def idle_loop(avatar: Avatar, *, seed: int, progress: Progress) -> IdleLoop:

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from halfsecond.cli.options import JsonFlag
 from halfsecond.errors import ConfigError
+from halfsecond.models.speaker.denoising import open_denoiser
 from halfsecond.store import Store
 from halfsecond.voiceprint import SUFFIX, write_voiceprint
 from halfsecond_export.commands.options import Home, progress_bar, written_to
-from halfsecond_export.voice.denoising import open_denoiser
 
 _NAME = re.compile(r"[\w][\w.-]*")
 

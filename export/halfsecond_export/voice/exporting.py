@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from halfsecond.models.speaker.denoising import Denoiser
 from halfsecond.models.speaker.encoder import MODEL_FILE, NAME, SpeakerEncoder
+from halfsecond.models.speaker.reference import check_one_speaker, hear_reference
 from halfsecond.models.vad.silero import SileroVad
 from halfsecond.store.hashes import sha256_of
 from halfsecond.voiceprint import Provenance, Voiceprint, checked_consent
 from halfsecond_export.voice import coqui
 from halfsecond_export.voice.coqui import CoquiEncoder
-from halfsecond_export.voice.denoising import Denoiser
-from halfsecond_export.voice.reference import check_one_speaker, hear_reference
 
 
 @dataclass(frozen=True)

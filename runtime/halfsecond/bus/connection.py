@@ -42,9 +42,7 @@ class Connection:
         elif isinstance(message, wire.EndOfAudio):
             self._check_pace(is_taken=session.end_of_audio())
         elif isinstance(message, wire.Text):
-            if not message.text.strip():
-                raise WireError("the text is empty")
-            session.ask(message.text.strip())
+            self._on_text(message)
         elif isinstance(message, wire.Greet):
             if not session.greet():
                 raise WireError("there is no greeting; set phrases.greeting on the server")
@@ -54,6 +52,13 @@ class Connection:
             session.playhead(message.turn, message.pts)
         elif isinstance(message, wire.Credit):
             self.outbox.grant(message.frames)
+        elif isinstance(message, wire.Upload):
+            session.files.take(message, payload)
+
+    def _on_text(self, message: wire.Text) -> None:
+        if not message.text.strip():
+            raise WireError("the text is empty")
+        self.session.ask(message.text.strip())
 
     def _on_audio(self, message: wire.Audio, payload: bytes) -> None:
         if message.seq <= self.audio_seq:

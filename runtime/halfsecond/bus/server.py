@@ -27,6 +27,8 @@ from halfsecond.stages.engines import Engines
 from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.session import Session
 from halfsecond.timeline import Now, monotonic
+from halfsecond.uploads.intake import taken_kinds
+from halfsecond.uploads.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +49,16 @@ class Server:
         persona: Persona,
         *,
         keys: ServerKeys | None = None,
+        workshop: Workshop | None = None,
         now: Now = monotonic,
     ) -> None:
+        """workshop: where visitors' files are looked at; None where none are taken."""
         self._config = config
         self._engines = engines
         self._persona = persona
         self._phrases = Phrases(config.phrases)
         self._keys = keys
+        self._workshop = workshop
         self._now = now
         self._clients: dict[bytes, Connection] = {}
         self._opening: set[bytes] = set()
@@ -208,6 +213,7 @@ class Server:
                 persona=self._persona,
                 phrases=self._phrases,
                 outbox=outbox,
+                workshop=self._workshop,
                 now=self._now,
             )
             client = Connection(identity, hello, session, outbox, heard_s=self._now())
@@ -242,6 +248,7 @@ class Server:
             language=hello.language or self._config.language,
             voice=self._config.tts.label,
             questions=self._phrases.questions,
+            uploads=list(taken_kinds(self._config.uploads)) if self._workshop else [],
             timeout_s=self._config.server.session_timeout_s,
         )
 

@@ -15,6 +15,8 @@ from halfsecond import log as logs
 from halfsecond.cli.options import ConfigFile, KeysDir
 from halfsecond.config import Config, load
 from halfsecond.errors import ConfigError
+from halfsecond.uploads.confinement import leave_no_core_dump
+from halfsecond.uploads.intake import taken_kinds
 
 if TYPE_CHECKING:
     import uvicorn
@@ -44,6 +46,8 @@ def gateway(
         from halfsecond.gateway.running import open_gateway
     except ImportError as error:
         raise ConfigError(f"the gateway cannot be loaded ({error}); {EXTRA}") from error
+    if taken_kinds(settings.uploads):
+        leave_no_core_dump()
     tail = LogTail()
     logs.configure(settings.log, tail=tail)
     address = connect or settings.gateway.connect or settings.server.bind

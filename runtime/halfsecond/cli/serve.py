@@ -31,11 +31,14 @@ from halfsecond.metrics import METRICS
 from halfsecond.stages.easing import Easing, watch_temperature
 from halfsecond.stages.engines import STAGES, Engines, build_engines, build_stage, open_store
 from halfsecond.stages.host import StageHost
-from halfsecond.stages.openers import open_persona
+from halfsecond.stages.lipsync import sweep_faces
+from halfsecond.stages.openers import open_persona, open_workshop
 from halfsecond.stages.stage import StageHandle
 from halfsecond.store import Store
 from halfsecond.systemd import ServiceManager
 from halfsecond.thermal import read_zones
+from halfsecond.uploads.confinement import leave_no_core_dump
+from halfsecond.uploads.intake import taken_kinds
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +125,10 @@ async def run_server(
         METRICS.serve(settings.log.metrics_port)
     keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
     engines = build()
-    server = Server(settings, engines, open_persona(settings), keys=keys)
+    workshop = open_workshop(settings, open_store(settings))
+    if workshop is not None:
+        leave_no_core_dump()
+    server = Server(settings, engines, open_persona(settings), keys=keys, workshop=workshop)
     stop = _stop_signal()
     again = _again_signal(stop) if beside is not None else asyncio.Event()
     bound = await server.open(address)
@@ -155,6 +161,8 @@ async def run_server(
 
 async def _serve_stage(settings: Config, name: str, address: str, easing: Easing) -> None:
     keys = load_server_keys(Path(settings.server.keys)) if settings.server.keys else None
+    if taken_kinds(settings.uploads):
+        leave_no_core_dump()
     stage = build_stage(name, settings, open_store(settings), easing=easing)
     host = StageHost(stage, address, keys=keys)
     stop = _stop_signal()
@@ -163,7 +171,10 @@ async def _serve_stage(settings: Config, name: str, address: str, easing: Easing
     log.info("ready", stage=name, address=bound)
     manager.ready(f"{name} ready at {bound}")
     async with _watching(settings, [host.local], manager, easing):
+        sweeping = asyncio.create_task(sweep_faces(host.local)) if name == "lipsync" else None
         await stop.wait()
+        if sweeping is not None:
+            sweeping.cancel()
     manager.stopping()
     await host.close()
 

@@ -19,6 +19,7 @@ from halfsecond.config.machine import (
 )
 from halfsecond.config.sections import Config
 from halfsecond.config.speaking import FaceConfig, TtsConfig
+from halfsecond.config.uploads import UploadsConfig
 
 __all__ = [
     "AsrConfig",
@@ -40,6 +41,7 @@ __all__ = [
     "ThermalConfig",
     "TtsConfig",
     "TurnConfig",
+    "UploadsConfig",
     "VadConfig",
     "load",
     "parse",

@@ -67,6 +67,9 @@ class KioskConfig(Section, frozen=True, kw_only=True):
     """Whether words are shown; a visitor may switch them."""
     has_microphone: bool = True
     """False for a kiosk of buttons only."""
+    takes_photos: bool = False
+    """Whether a visitor may make their own photo the face, after agreeing to it on the screen. Also
+    wants `uploads.takes_portraits`, and tokens of the scope `upload` where there are tokens."""
     greets: bool = False
     """Whether the first touch after a rest is greeted (`phrases.greeting`)."""
     rest_after_s: float = 45.0

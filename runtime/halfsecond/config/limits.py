@@ -57,6 +57,10 @@ def check_ranges(config: Config, source: str) -> None:
         ("gateway.visit_limit_s", config.gateway.visit_limit_s, 10, 86_400),
         ("gateway.requests_per_s", config.gateway.requests_per_s, 0.1, 1000),
         ("kiosk.rest_after_s", config.kiosk.rest_after_s, 5, 3600),
+        ("uploads.max_mb", config.uploads.max_mb, 0.1, 64),
+        ("uploads.max_megapixels", config.uploads.max_megapixels, 0.1, 200),
+        ("uploads.per_session", config.uploads.per_session, 1, 1000),
+        ("uploads.time_limit_s", config.uploads.time_limit_s, 1, 300),
         ("log.metrics_port", config.log.metrics_port, 0, 65535),
     )
     for key, value, low, high in limits:

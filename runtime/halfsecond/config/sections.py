@@ -15,6 +15,7 @@ from halfsecond.config.machine import (
 )
 from halfsecond.config.section import Section
 from halfsecond.config.speaking import FaceConfig, TtsConfig
+from halfsecond.config.uploads import UploadsConfig
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -38,4 +39,5 @@ class Config(Section, frozen=True, kw_only=True):
     log: LogConfig = LogConfig()
     gateway: GatewayConfig = GatewayConfig()
     kiosk: KioskConfig = KioskConfig()
+    uploads: UploadsConfig = UploadsConfig()
     language: str = "en"

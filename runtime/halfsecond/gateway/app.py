@@ -68,6 +68,11 @@ class Gateway:
             Route(
                 "/api/operator/restart", self._behind("operate", self._restart), methods=["POST"]
             ),
+            Route(
+                "/api/upload/{kind}",
+                self._behind("upload", self.visits.desk.take),
+                methods=["POST"],
+            ),
             WebSocketRoute("/api/talk", websocket.serve),
             Route("/api/webrtc", self._webrtc, methods=["POST"]),
             Route("/operator", self._operator_page),
@@ -119,6 +124,7 @@ class Gateway:
                 "is_mirrored": kiosk.is_mirrored,
                 "has_captions": kiosk.has_captions,
                 "has_microphone": kiosk.has_microphone,
+                "takes_photos": kiosk.takes_photos,
                 "greets": kiosk.greets and bool(self.config.phrases.greeting),
                 "rest_after_s": kiosk.rest_after_s,
                 "transport": kiosk.transport,

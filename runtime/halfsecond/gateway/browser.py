@@ -40,6 +40,13 @@ class Figures(wire.Header, frozen=True, kw_only=True, tag="figures"):
     """Anything else; names end in their unit."""
 
 
+class BrowserWelcome(wire.Welcome, frozen=True, kw_only=True, tag="welcome"):
+    """`welcome` with what a file is to be posted with."""
+
+    upload: str = ""
+    """Ticket of this session for /api/upload; empty where no files are taken."""
+
+
 class ServerAway(wire.Header, frozen=True, kw_only=True, tag="away"):
     """Gateway: there is no server, or it does not answer; another `welcome` follows some time."""
 

@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 import zmq
 
 from halfsecond import wire
 from halfsecond.bus.outbox import Outbox
 from halfsecond.client import Client, Disconnected
+from halfsecond.deadline import within
 from halfsecond.errors import ServerError
-from halfsecond.gateway.browser import BrowserMessage, Figures, ServerAway
+from halfsecond.gateway.browser import BrowserMessage, BrowserWelcome, Figures, ServerAway
 from halfsecond.gateway.turn_log import TurnLog
+from halfsecond.gateway.upload_desk import UploadDesk
 from halfsecond.timeline import Now, monotonic
 
 log = structlog.get_logger(__name__)
@@ -22,6 +25,8 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.5
 """Between two tries to reach a server that is away; its start takes some seconds."""
 END_S = 2.0
+UPLOAD_LIMIT_S = 120.0
+"""Files of other visitors come first; a server says sooner that one takes too long."""
 MAX_WAITING_BLOCKS = 100
 """Microphone blocks that wait for the server: 2 s of 20 ms. Older sound answers nobody."""
 
@@ -43,12 +48,17 @@ class Visit:
         *,
         open_client: OpenClient,
         turns: TurnLog,
+        desk: UploadDesk,
         now: Now = monotonic,
     ) -> None:
         self._hello = hello
         self._outbox = outbox
         self._open_client = open_client
         self._turns = turns
+        self._desk = desk
+        self._ticket = ""
+        self._uploaded: asyncio.Future[wire.Uploaded] | None = None
+        """What the server will say of the file that was passed on."""
         self._now = now
         self._client: Client | None = None
         self._microphone: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_BLOCKS)
@@ -70,6 +80,8 @@ class Visit:
                 await self._converse(client)
             finally:
                 self._client = None
+                self._give_up_upload("the visitor has left")
+                self._desk.withdraw(self._ticket)
                 await asyncio.shield(client.close())
 
     async def _converse(self, client: Client) -> None:
@@ -79,6 +91,7 @@ class Visit:
         try:
             async for event in client.events():
                 if isinstance(event, Disconnected):
+                    self._give_up_upload(event.reason)
                     self._outbox.put(ServerAway(reason=event.reason))
                     continue
                 if isinstance(event.message, wire.Welcome):
@@ -93,11 +106,17 @@ class Visit:
         """A new session begins its generations anew."""
         self._outbox.restart()
         self.is_resting = True
-        self._outbox.put(welcome)
+        self._give_up_upload("the session that it was for is over")
+        self._desk.withdraw(self._ticket)
+        self._ticket = self._desk.admit(self) if welcome.uploads else ""
+        fields = msgspec.structs.asdict(welcome)
+        self._outbox.put(BrowserWelcome(**fields, upload=self._ticket))
 
     def _note(self, message: wire.ServerMessage) -> None:
         if isinstance(message, wire.StateChange):
             self.is_resting = message.state == "idle"
+        elif isinstance(message, wire.Uploaded) and self._uploaded and not self._uploaded.done():
+            self._uploaded.set_result(message)
         self._turns.note(message)
 
     async def _send_microphone(self, client: Client) -> None:
@@ -128,6 +147,23 @@ class Visit:
         else:
             with contextlib.suppress(zmq.ZMQError, asyncio.TimeoutError):
                 await asyncio.wait_for(_ask(self._client, message), RETRY_S)
+
+    async def upload(self, kind: wire.UploadKind, data: bytes, *, consent: str) -> wire.Uploaded:
+        """Passes a visitor's file on; see `Uploader`. One at a time."""
+        if self._client is None:
+            raise ServerError("there is no session; wait for the welcome")
+        self._uploaded = asyncio.get_running_loop().create_future()
+        try:
+            await self._client.upload(kind, data, consent=consent)
+            return await within(UPLOAD_LIMIT_S, self._uploaded)
+        except (asyncio.TimeoutError, zmq.ZMQError) as error:
+            raise ServerError("the server says nothing of the file") from error
+        finally:
+            self._uploaded = None
+
+    def _give_up_upload(self, reason: str) -> None:
+        if self._uploaded is not None and not self._uploaded.done():
+            self._uploaded.set_exception(ServerError(reason))
 
     def _clock(self, message: wire.Clock) -> wire.Clock:
         """The server's time, as far as the gateway knows it."""

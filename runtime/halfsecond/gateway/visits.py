@@ -14,6 +14,7 @@ from halfsecond.client import Client
 from halfsecond.config import Config
 from halfsecond.gateway.browser import BrowserHello
 from halfsecond.gateway.turn_log import TurnLog
+from halfsecond.gateway.upload_desk import UploadDesk
 from halfsecond.gateway.visit import Visit
 from halfsecond.timeline import Now, monotonic
 
@@ -37,6 +38,7 @@ class Visits:
         self._address = address
         self._keys = keys
         self._taken = 0
+        self.desk = UploadDesk(config.uploads)
         self.turns = turns or TurnLog(keeps_words=config.log.has_transcripts)
         self.now = now
         self.limit_s = config.gateway.visit_limit_s
@@ -75,7 +77,14 @@ class Visits:
             video="none" if hello.video == "none" else video,
             wants_idle=hello.wants_idle,
         )
-        return Visit(wishes, outbox, open_client=self.client, turns=self.turns, now=self.now)
+        return Visit(
+            wishes,
+            outbox,
+            open_client=self.client,
+            turns=self.turns,
+            desk=self.desk,
+            now=self.now,
+        )
 
     def client(self, hello: wire.Hello) -> Client:
         """A client of the server, not yet open."""

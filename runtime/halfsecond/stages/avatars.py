@@ -25,11 +25,13 @@ class Avatars:
         self._home = home
         self._open: dict[str, Avatar] = {}
 
-    def get(self, name: str = "") -> Avatar:
+    def get(self, name: str | Avatar = "") -> Avatar:
         """The avatar of that name; the server's own where it has none, or it cannot be used.
 
-        What a client asks for is a wish, and never a path.
+        What a client asks for is a wish, and never a path. An avatar is what it is.
         """
+        if isinstance(name, Avatar):
+            return name
         if name in ("", self._own.name) or self._home is None:
             return self._own
         if name not in self._open:

@@ -12,6 +12,7 @@ from halfsecond.errors import HalfsecondError
 from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.stage import Cancel, StageHandle
+from halfsecond.stages.worn_faces import LEASE_S
 
 
 class Face:
@@ -40,6 +41,22 @@ class Face:
         async for picture in self._ask("open"):
             self.first = picture
 
+    async def wear(self, face: bytes) -> None:
+        """Shows a visitor's own face, a packed avatar, for the rest of the session.
+
+        Outside of any stream of a turn. Raises HalfsecondError where it cannot be shown.
+        """
+        async for picture in self._ask("wear", face=face):
+            self.first = picture
+
+    async def keep(self) -> None:
+        """Goes on wanting that face; where it is drawn it is forgotten otherwise."""
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            with contextlib.suppress(HalfsecondError):  # the next answer will report it
+                async for _ in self._ask("keep"):
+                    pass
+
     async def close(self) -> None:
         """Puts the driver away; a stage that is gone has none."""
         with contextlib.suppress(HalfsecondError):
@@ -63,7 +80,9 @@ class Face:
                 async for picture in self._ask("idle", mood()):
                     self._show(picture, generation())
 
-    async def _ask(self, action: Action, mood: MoodName = "idle") -> AsyncIterator[Picture]:
+    async def _ask(
+        self, action: Action, mood: MoodName = "idle", *, face: bytes = b""
+    ) -> AsyncIterator[Picture]:
         if self._video == "none":
             return
         request = LipSyncRequest(
@@ -72,6 +91,7 @@ class Face:
             format=picture_format(self._video),
             mood=mood,
             avatar=self._avatar,
+            face=face,
         )
         async for picture in self._lipsync.run(request, Cancel()):
             yield picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
@@ -10,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import StageError
+from halfsecond.models.lipsync.avatar import Avatar
+from halfsecond.models.lipsync.avatar_file import unpack_avatar
 from halfsecond.models.lipsync.driver import Frame, LipSync
 from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.tts.voice import Phone
 from halfsecond.stages.easing import Easing
-from halfsecond.stages.stage import Cancel
+from halfsecond.stages.stage import Cancel, StageHandle
+from halfsecond.stages.worn_faces import LEASE_S, WornFaces
+from halfsecond.timeline import Now, monotonic
 
 PictureFormat = Literal["jpeg", "rgb"]
 
@@ -22,8 +27,9 @@ PictureFormat = Literal["jpeg", "rgb"]
 class OpenDriver(Protocol):
     """Makes drivers of faces that are ready."""
 
-    def __call__(self, avatar: str = "", *, fps: int | None = None) -> LipSync:
+    def __call__(self, avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         """A driver of the named avatar; of the server's own face where it has none of that name.
+        Of a visitor's, which has no name, nothing is remembered beside the driver.
 
         fps: of its speech; None: as configured.
         """
@@ -33,7 +39,7 @@ class OpenDriver(Protocol):
 MAX_DRIVERS = 32
 """Beyond this the oldest goes: its server may have ended without a word."""
 
-Action = Literal["open", "begin", "feed", "finish", "idle", "close"]
+Action = Literal["open", "begin", "feed", "finish", "idle", "close", "wear", "keep", "sweep"]
 
 
 def _no_samples() -> NDArray[np.float32]:
@@ -42,7 +48,11 @@ def _no_samples() -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class LipSyncRequest:
-    """One call of a session's driver (see `LipSync`)."""
+    """One call of a session's driver (see `LipSync`), or of the stage.
+
+    "wear" takes a visitor's own face for the session, outside of any stream; "keep" goes on wanting
+    it; "sweep", of no session, forgets those that nobody wants any more.
+    """
 
     session: str
     action: Action
@@ -54,6 +64,8 @@ class LipSyncRequest:
     """What the face shows of the conversation."""
     avatar: str = ""
     """Which face the session wants, where its driver is made; empty: the server's."""
+    face: bytes = b""
+    """A packed avatar, for "wear"."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class LipSyncStage:
         jpeg_quality: int,
         label: str,
         easing: Easing | None = None,
+        now: Now = monotonic,
     ) -> None:
         """easing: tells when the face is to be drawn less often and smaller."""
         self._open_drivers = open_drivers
@@ -96,6 +109,7 @@ class LipSyncStage:
         self._easing = easing or Easing()
         self._idle_asked = 0
         self._drivers: dict[str, LipSync] = {}
+        self._worn = WornFaces(now)
         self._spare: LipSync | None = None
 
     def open(self) -> None:
@@ -106,12 +120,12 @@ class LipSyncStage:
         self._encode(self._spare.idle(), "jpeg")
 
     def run(self, request: LipSyncRequest, cancel: Cancel) -> Iterator[Picture]:
-        if request.action == "open":
-            driver = self._open_session(request.session, request.avatar)
-            yield replace(self._rest(driver, request), avatar=driver.avatar)
+        self._worn.want(request.session)
+        if request.action in ("open", "wear"):
+            yield self._made_ready(request)
             return
-        if request.action == "close":
-            self._close_session(request.session)
+        if request.action in ("close", "keep", "sweep"):
+            self._put_away(request)
             return
         if request.action == "idle" and self._rests():
             return
@@ -133,11 +147,27 @@ class LipSyncStage:
     def _open_session(self, session: str, avatar: str = "") -> LipSync:
         if len(self._drivers) >= MAX_DRIVERS:
             self._drivers.pop(next(iter(self._drivers))).close()
-        spare = None if avatar else self._spare
-        driver = self._drivers[session] = spare or self._open_driver(avatar)
+        face = self._worn.get(session) or avatar
+        spare = None if face else self._spare
+        driver = self._drivers[session] = spare or self._open_driver(face)
         if spare is not None:
             self._spare = None
         return driver
+
+    def _made_ready(self, request: LipSyncRequest) -> Picture:
+        """The session's face, resting; from "wear" on it is the visitor's own."""
+        if request.action == "wear":
+            face = unpack_avatar(request.face)
+            self._close_session(request.session)
+            self._worn.put_on(request.session, face)
+        driver = self._open_session(request.session, request.avatar)
+        return replace(self._rest(driver, request), avatar=driver.avatar)
+
+    def _put_away(self, request: LipSyncRequest) -> None:
+        """Ends the session's face; or, for "sweep", those of sessions that ended without a word."""
+        ended = {"close": [request.session], "sweep": self._worn.unwanted()}
+        for session in ended.get(request.action, []):
+            self._close_session(session)
 
     def _rest(self, driver: LipSync, request: LipSyncRequest) -> Picture:
         """The next picture of the resting face, as it lies ready or newly drawn."""
@@ -148,6 +178,7 @@ class LipSyncStage:
         return Picture(jpeg, "jpeg", width, height, pts_s=0.0, mouth=0.0, is_driven=False)
 
     def _close_session(self, session: str) -> None:
+        self._worn.take_off(session)
         if (driver := self._drivers.pop(session, None)) is not None:
             driver.close()
 
@@ -172,7 +203,8 @@ class LipSyncStage:
         if driver.fps == fps:
             return driver
         driver.close()
-        self._drivers[session] = self._open_driver(driver.avatar, fps=fps)
+        face = self._worn.get(session) or driver.avatar
+        self._drivers[session] = self._open_driver(face, fps=fps)
         return self._drivers[session]
 
     @staticmethod
@@ -205,8 +237,17 @@ class LipSyncStage:
         for driver in self._drivers.values():
             driver.close()
         self._drivers.clear()
+        self._worn.clear()
         if self._spare is not None:
             self._spare.close()
+
+
+async def sweep_faces(stage: StageHandle[LipSyncRequest, Picture]) -> None:
+    """Has a stage at an address forget, until cancelled, what servers that are gone had it wear."""
+    while True:
+        await asyncio.sleep(LEASE_S / 3)
+        async for _ in stage.run(LipSyncRequest("", "sweep"), Cancel()):
+            pass
 
 
 def picture_format(video: str) -> PictureFormat:

@@ -16,11 +16,13 @@ from halfsecond.models.llm.facts import FactsPage
 from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
 from halfsecond.stages.lipsync import OpenDriver
+from halfsecond.store import Store
 from halfsecond.voiceprint import read_voiceprint
 
 if TYPE_CHECKING:
     from halfsecond.models.lipsync.avatar import Avatar
     from halfsecond.stages.avatars import Avatars
+    from halfsecond.uploads.workshop import Workshop
 
 DEMO_PORTRAIT = "astronaut.png"
 DEMO_FACTS = "facts.txt"
@@ -89,7 +91,7 @@ def open_drivers(
         return _open_wav2lip(config, avatars, liveliness, remembered_frames=memory)
     from halfsecond.models.lipsync.mesh import MeshLipSync
 
-    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+    def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         return MeshLipSync(
             avatars.get(avatar),
             fps=fps or config.fps,
@@ -135,12 +137,34 @@ def _open_wav2lip(
         memory=PatchMemory(frames=remembered_frames),
     )
 
-    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+    def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         expression = Expression(seed=config.seed, liveliness=liveliness)
         compositor = Compositor(avatars.get(avatar), expression=expression)
-        return Wav2LipSync(network, compositor, fps=fps or config.fps, idle_fps=config.idle_fps)
+        is_visitors = not isinstance(avatar, str)
+        drawn_by = network.without_memory() if is_visitors else network
+        return Wav2LipSync(drawn_by, compositor, fps=fps or config.fps, idle_fps=config.idle_fps)
 
     return open_driver
+
+
+def open_workshop(config: Config, store: Store) -> Workshop | None:
+    """Where the files of visitors are looked at; None where none are taken.
+
+    Raises ModelError: a model that they are looked at with is not there.
+    """
+    uploads = config.uploads
+    wanted = ["face"] if uploads.takes_portraits else []
+    if uploads.takes_voices:
+        wanted += ["silero-vad", "speaker-encoder"]
+    if not wanted:
+        return None
+    from halfsecond.uploads.workshop import Workshop
+
+    return Workshop(
+        {name: str(store.path(name)) for name in wanted},
+        most_megapixels=uploads.max_megapixels,
+        time_limit_s=uploads.time_limit_s,
+    )
 
 
 def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:

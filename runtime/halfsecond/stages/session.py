@@ -33,7 +33,9 @@ from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.transcribing import LiveTranscript
 from halfsecond.stages.turn import Spoken, Turn, TurnSettings
+from halfsecond.stages.visitor_files import VisitorFiles
 from halfsecond.timeline import Now, Span, monotonic
+from halfsecond.uploads.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +58,10 @@ class Session:
         persona: Persona,
         phrases: Phrases,
         outbox: Outbox,
+        workshop: Workshop | None = None,
         now: Now = monotonic,
     ) -> None:
+        """workshop: where a visitor's files are looked at; None where none are taken."""
         self.name = name
         self.outbox = outbox
         self._hello = hello
@@ -78,6 +82,16 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._face = Face(
             name, engines.lipsync, outbox=outbox, video=hello.video, avatar=hello.avatar or ""
+        )
+        self.files = VisitorFiles(
+            name,
+            config.uploads,
+            workshop,
+            face=self._face,
+            tts=engines.tts,
+            outbox=outbox,
+            is_drawing=lambda: any(turn.is_drawing for turn in self._live_turns()),
+            now=now,
         )
         self._memory = Memory(
             persona,
@@ -142,6 +156,7 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.files.close()
         self._memory.clear()
         with contextlib.suppress(HalfsecondError):
             await self._listener.close()
@@ -341,6 +356,7 @@ class Session:
             phrases=self._phrases,
             is_settled=self._endpointing.is_settled,
             avatar=self._hello.avatar or "",
+            voiceprint=self.files.voiceprint,
         )
         return Turn(settings, self._engines, self._send, self._now)
 

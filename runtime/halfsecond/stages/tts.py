@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk, Voice
+from halfsecond.errors import UnsupportedModelError
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeaksAsAnybody, SpeechChunk, Voice
 from halfsecond.stages.stage import Cancel
+from halfsecond.voiceprint import decode_voiceprint
 
 REMEMBERED_S = 90.0
 """Speech that is remembered besides what is kept for good: some 30 clauses, 9 MB."""
@@ -24,6 +26,8 @@ class TtsRequest:
     speed: float = 1.0
     is_kept: bool = False
     """It will be asked for again: its speech is never forgotten."""
+    voiceprint: bytes = b""
+    """Of the visitor that it is spoken as, and nothing is remembered; empty: the server's voice."""
 
 
 class TtsStage:
@@ -60,6 +64,9 @@ class TtsStage:
             self._kept.update(self._rendered())
 
     def run(self, request: TtsRequest, cancel: Cancel) -> Iterator[SpeechChunk]:
+        if request.voiceprint:
+            yield from self._as_visitor(request, cancel)
+            return
         key = (request.text.strip(), request.speed)
         known = self._kept.get(key) or self._recent.get(key)
         if known is not None:
@@ -75,6 +82,23 @@ class TtsStage:
             self._kept[key] = tuple(spoken)
         else:
             self._remember(key, tuple(spoken))
+
+    def _as_visitor(self, request: TtsRequest, cancel: Cancel) -> Iterator[SpeechChunk]:
+        voice = self._voice
+        if not isinstance(voice, SpeaksAsAnybody):
+            raise UnsupportedModelError(
+                f"{self._label} cannot speak as somebody else; a voice that takes voiceprints does "
+                "(`halfsecond export tts`, and tts.model)"
+            )
+        own = voice.voiceprint
+        voice.voiceprint = decode_voiceprint(request.voiceprint, "the upload")
+        try:
+            for chunk in self._voice.speak(request.text, speed=request.speed):
+                if cancel.is_set():
+                    return
+                yield chunk
+        finally:
+            voice.voiceprint = own
 
     def _remember(self, key: tuple[str, float], spoken: Spoken) -> None:
         """Takes the newest in; the oldest go."""

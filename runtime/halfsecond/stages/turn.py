@@ -73,6 +73,8 @@ class TurnSettings:
     """Whether the end of the question needs no judgement of the model any more."""
     avatar: str = ""
     """The face that the client wants; empty: the server's."""
+    voiceprint: bytes = b""
+    """Of the visitor that it is spoken as; empty: the server's voice."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,9 @@ class Turn:
         while (clause := await self._clauses.get()) is not None:
             await self.playback.wait_until_near(self.playback.sent_s, ahead_s=AUDIO_AHEAD_S)
             with self.timeline.span("tts", clause, now=self.now):
-                request = TtsRequest(clause, self.settings.speed)
+                request = TtsRequest(
+                    clause, self.settings.speed, voiceprint=self.settings.voiceprint
+                )
                 async for chunk in self.engines.tts.run(request, self.cancelled):
                     self._mark("tts_first_chunk")
                     self._send_speech(chunk)

@@ -44,42 +44,52 @@ def read_picture(path: Path) -> Picture:
     Raises:
         PortraitError: no file, or no whole picture of a kind that can be used.
     """
-    import cv2
-
     if not path.is_file():
         raise PortraitError(f"no picture at {path}; give the path of a JPEG, PNG or WebP file")
-    data = path.read_bytes()
-    _check_kind(path, data)
+    return decode_picture(path.read_bytes(), str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Picture:
+    """As `read_picture`, of a file's bytes; `name` is what messages call it."""
+    import cv2
+
+    _check_kind(name, data)
     raw = np.frombuffer(data, np.uint8)
     try:
         image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
         full = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if _may_be_transparent(data) else None
     except cv2.error as error:
         raise PortraitError(
-            f"{path} is too large to be read ({error.err}); scale it to 8000 pixels or less"
+            f"{name} is too large to be read ({error.err}); scale it to 8000 pixels or less",
+            reason="too_large",
         ) from error
     if image is None:
-        raise PortraitError(f"{path} is not a picture that can be read; save it as JPEG or PNG")
+        raise PortraitError(f"{name} is not a picture that can be read; save it as JPEG or PNG")
     upright = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
     return Picture(upright, None if full is None else _cover(full, upright.shape[:2]))
 
 
-def _check_kind(path: Path, data: bytes) -> None:
+def _check_kind(name: str, data: bytes) -> None:
     """Raises PortraitError for what decoders would take half of, or nothing."""
     if data.startswith(b"GIF8"):
         raise PortraitError(
-            f"{path} is a GIF, which has 256 colours at most: skin would show bands; give the "
-            "photo that it was made from, as JPEG or PNG"
+            f"{name} is a GIF, which has 256 colours at most: skin would show bands; give the "
+            "photo that it was made from, as JPEG or PNG",
+            reason="wrong_kind",
         )
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        raise PortraitError(f"{path} is a HEIC picture; export it as JPEG")
+        raise PortraitError(
+            f"{name} is a HEIC picture; export it as JPEG",
+            reason="wrong_kind",
+        )
     is_cut = (data.startswith(b"\xff\xd8") and not _is_whole_jpeg(data)) or (
         data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]
     )
     if is_cut:
         raise PortraitError(
-            f"{path} ends in the middle of the picture (after {len(data)} bytes): it was cut off "
-            "when it was copied or downloaded; get the file again"
+            f"{name} ends in the middle of the picture (after {len(data)} bytes): it was cut off "
+            "when it was copied or downloaded; get the file again",
+            reason="cut_off",
         )
 
 

@@ -38,21 +38,24 @@ def check_faces(faces: list[Face], image: NDArray[np.uint8]) -> Face:
     if not faces:
         raise PortraitError(
             "no face found in the picture; use one in which a single face looks into the "
-            "camera, upright and not covered"
+            "camera, upright and not covered",
+            reason="no_face",
         )
     face = faces[0]
     rivals = [f for f in faces if f.eye_distance_px >= RIVAL_SIZE * face.eye_distance_px]
     if len(rivals) > 1:
         raise PortraitError(
             f"{len(rivals)} faces found in the picture, expected one; crop it to the face that "
-            "shall speak"
+            "shall speak",
+            reason="several_faces",
         )
     _check_angles(face)
     if face.eye_distance_px < MIN_EYE_DISTANCE_PX:
         raise PortraitError(
             f"the face is too small: {face.eye_distance_px:.0f} px between the outer eye corners, "
             f"expected at least {MIN_EYE_DISTANCE_PX:.0f}; use a picture of higher resolution or "
-            "taken from closer"
+            "taken from closer",
+            reason="too_small",
         )
     _check_light(face, image)
     _check_mouth(face, image)
@@ -65,12 +68,14 @@ def _check_angles(face: Face) -> None:
         raise PortraitError(
             f"the face is turned away from the camera (about {np.degrees(yaw):+.0f} degrees "
             f"sideways, {np.degrees(pitch):+.0f} up or down); use a picture that shows it from "
-            "the front, both corners of the mouth in sight"
+            "the front, both corners of the mouth in sight",
+            reason="turned_away",
         )
     if abs(roll) > MAX_ROLL_RAD:
         raise PortraitError(
             f"the head is tilted by {np.degrees(roll):+.0f} degrees; rotate the picture until "
-            "the eyes are level"
+            "the eyes are level",
+            reason="tilted",
         )
 
 
@@ -82,13 +87,15 @@ def _check_light(face: Face, image: NDArray[np.uint8]) -> None:
     if luma < MIN_LUMA:
         raise PortraitError(
             f"the face is too dark (mean brightness {luma:.0f} of 255, expected at least "
-            f"{MIN_LUMA:.0f}); light it from the front or brighten the picture"
+            f"{MIN_LUMA:.0f}); light it from the front or brighten the picture",
+            reason="too_dark",
         )
     white = float((grey >= WHITE_LUMA).mean())
     if white > MAX_WHITE:
         raise PortraitError(
             f"the face is too bright ({100 * white:.0f} % of it is plain white, at most "
-            f"{100 * MAX_WHITE:.0f} % can be used); expose it less, without a flash"
+            f"{100 * MAX_WHITE:.0f} % can be used); expose it less, without a flash",
+            reason="too_bright",
         )
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)
     dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3) / 8
@@ -97,7 +104,8 @@ def _check_light(face: Face, image: NDArray[np.uint8]) -> None:
     if sharpness < MIN_SHARPNESS:
         raise PortraitError(
             f"the face is too blurred (sharpness {sharpness:.1f}, expected at least "
-            f"{MIN_SHARPNESS:.1f}); use a picture in focus and without motion blur"
+            f"{MIN_SHARPNESS:.1f}); use a picture in focus and without motion blur",
+            reason="blurred",
         )
 
 
@@ -107,7 +115,8 @@ def _check_mouth(face: Face, image: NDArray[np.uint8]) -> None:
         raise PortraitError(
             f"no lips can be seen where the mouth should be (contrast {evidence:.3f}, expected at "
             f"least {MIN_MOUTH}): a hand, a mask or a moustache may be before it; use a picture "
-            "in which the whole mouth is in sight"
+            "in which the whole mouth is in sight",
+            reason="mouth_hidden",
         )
 
 

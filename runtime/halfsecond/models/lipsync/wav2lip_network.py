@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,12 @@ class Wav2LipNetwork:
         """Side of the square pictures that go in and come out."""
         self._most_frames = _most_frames(path, self._face.name)
         self._check_run()
+
+    def without_memory(self) -> Wav2LipNetwork:
+        """The same network, remembering nothing of what it draws from here on."""
+        forgetful = copy.copy(self)
+        forgetful._memory = PatchMemory(frames=0)
+        return forgetful
 
     def draw(self, sound: NDArray[np.float32], face: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The face that says each of the sounds, as (n, patch_px, patch_px, 3) RGB.

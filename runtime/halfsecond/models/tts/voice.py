@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from halfsecond.voiceprint import Voiceprint
 
 SPEECH_RATE_HZ = 24_000
 """Every voice speaks at this rate (hibari's and Kokoro's own; others resample)."""
@@ -55,3 +57,16 @@ class Voice(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class SpeaksAsAnybody(Protocol):
+    """A voice that speaks as whomever it is given the voiceprint of."""
+
+    @property
+    def voiceprint(self) -> Voiceprint | None:
+        """Of whom it speaks as; another may be set between two clauses."""
+        ...
+
+    @voiceprint.setter
+    def voiceprint(self, voiceprint: Voiceprint | None) -> None: ...

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from halfsecond import audio
 from halfsecond.errors import AudioError
+from halfsecond.models.speaker import listening
+from halfsecond.models.speaker.denoising import Denoiser
 from halfsecond.models.speaker.encoder import SpeakerEncoder, mean_voice, similarity
 from halfsecond.models.vad.silero import SileroVad
-from halfsecond_export.voice import listening
-from halfsecond_export.voice.denoising import Denoiser
 
 SHORTEST_S, LONGEST_S = 3.0, 30.0
 QUIETEST_SPEECH_DBFS = -45.0
@@ -65,8 +65,13 @@ def hear_reference(path: Path, *, vad: SileroVad, denoiser: Denoiser) -> HeardRe
     Raises:
         AudioError: the file cannot be read, or what is in it makes no voice.
     """
-    recording = audio.load(path)
-    name = path.name
+    return hear_recording(audio.load(path), path.name, vad=vad, denoiser=denoiser)
+
+
+def hear_recording(
+    recording: audio.Recording, name: str, *, vad: SileroVad, denoiser: Denoiser
+) -> HeardReference:
+    """As `hear_reference`, of what was decoded; `name` is what messages call it."""
     _check_level(recording, name)
     if recording.duration_s < SHORTEST_S:
         raise AudioError(
