@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.recording import Recorder, Shown, decode_picture
+from halfsecond.synthetic_media import FACE_COMMENT, mark_film
 
 AUDIO_RATE_HZ = 48_000
 SPEECH_RATE_HZ = 24_000
@@ -71,9 +72,10 @@ def _double(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_mp4(path: Path, film: Film) -> None:
-    """Writes the film; the file appears whole or not at all."""
+    """Writes the film, which says that it is synthetic; the file appears whole or not at all."""
     partial = path.with_suffix(".part.mp4")
     with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        container.metadata["comment"] = FACE_COMMENT
         width, height = film.pictures[0][1].size
         video = container.add_stream("libx264", rate=film.fps, options={"crf": "18"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
@@ -86,6 +88,7 @@ def write_mp4(path: Path, film: Film) -> None:
         for block in _audio_frames(film.audio):
             container.mux(audio.encode(block))
         container.mux(audio.encode())
+    mark_film(partial)
     partial.replace(path)
 
 

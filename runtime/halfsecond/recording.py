@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond import wire
-from halfsecond.audio import pcm16_to_float, save_wav
+from halfsecond.audio import pcm16_to_float
 from halfsecond.client import Received
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
+from halfsecond.synthetic_media import save_speech
 
 AUDIBLE_DBFS = -45.0
 """A reply sample above this is heard; design: voice → first audio."""
@@ -70,8 +71,8 @@ class Reply:
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
     def save_sound(self, path: Path | str) -> None:
-        """Writes the whole answer as a WAV file of 16 bit."""
-        save_wav(Path(path), self.samples(), rate_hz=SPEECH_RATE_HZ)
+        """Writes the whole answer as a WAV file of 16 bit that says that it is synthetic."""
+        save_speech(Path(path), self.samples(), rate_hz=SPEECH_RATE_HZ)
 
     def first_audible_s(self) -> float | None:
         """When the client held the first sample above −45 dBFS."""

@@ -22,6 +22,7 @@ from halfsecond.models.lipsync.body import Body
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.expression import LIFE_S, Expression
 from halfsecond.models.lipsync.mouth import CLOSED
+from halfsecond.synthetic_media import FACE_TYPE
 from halfsecond_export.avatar.filming import film, is_video
 from halfsecond_export.formats import Format, hashes_of, write_manifest
 from halfsecond_export.prepare.request import replaced_directory
@@ -142,4 +143,5 @@ def _details(request: Request, portrait: Portrait) -> dict[str, str | int | floa
         "idle_seed": request.seed,
         "idle_fps": IDLE_FPS,
         "advice": portrait.advice,
+        "digital_source_type": FACE_TYPE,
     }

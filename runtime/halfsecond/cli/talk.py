@@ -65,7 +65,7 @@ async def _ask_once(
         for error in visitor.recorder.errors:
             console.print(f"[red]error:[/red] {escape(error)}")
         if out is not None:
-            audio.save_wav(out, reply.samples(), rate_hz=SPEECH_RATE_HZ)
+            reply.save_sound(out)
             console.print(f"wrote {out}")
         await visitor.close()
         if visitor.recorder.errors:
