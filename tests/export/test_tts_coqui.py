@@ -133,7 +133,7 @@ def test_yourtts_speaks_as_whom_it_is_given_and_in_the_language_that_is_chosen(
     artifact = export(request)["fp32"]
     assert not artifact.is_rejected, artifact.missed
     assert artifact.details["voiceprint_size"] == 12
-    ann, bob = (Voiceprint(weight(n, (12,)) * 10, "encoder") for n in ("ann", "bob"))
+    ann, bob = (Voiceprint(weight(n, (12,)) * 10, "coqui-resnet") for n in ("ann", "bob"))
     speaker = VitsVoice(tmp_path / "out" / "fp32", voiceprint=ann)
     network = speaker._network
 
@@ -143,7 +143,7 @@ def test_yourtts_speaks_as_whom_it_is_given_and_in_the_language_that_is_chosen(
     first = said()
     speaker.voiceprint = bob
     second = said()
-    speaker.voiceprint = Voiceprint(ann.values * 3, "encoder")
+    speaker.voiceprint = Voiceprint(ann.values * 3, "coqui-resnet")
     np.testing.assert_allclose(said(), first, atol=1e-4)
     assert speaker._network is network
     assert len(second) != len(first) or np.abs(second - first).max() > 0.01
@@ -153,8 +153,8 @@ def test_yourtts_speaks_as_whom_it_is_given_and_in_the_language_that_is_chosen(
     assert len(third) != len(first) or np.abs(third - first).max() > 0.01
     with pytest.raises(ConfigError, match=r"was given none; name the file in tts\.voiceprint"):
         VitsVoice(tmp_path / "out" / "fp32")
-    with pytest.raises(ConfigError, match=r"has 7 numbers of .* encoder, and yourtts wants 12"):
-        speaker.voiceprint = Voiceprint(np.ones(7, np.float32), "encoder")
+    with pytest.raises(ConfigError, match=r"has 7 numbers of .* and yourtts wants 12"):
+        speaker.voiceprint = Voiceprint(np.ones(7, np.float32), "coqui-resnet")
 
 
 def test_speakers_have_the_names_of_the_file_beside_the_config(tmp_path: Path) -> None:

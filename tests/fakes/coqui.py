@@ -31,8 +31,8 @@ CONFIG = {
 }
 
 
-def encoder_weights(seed: int = 0) -> Weights:
-    """Every tensor of the encoder by the name that Coqui gives it."""
+def encoder_weights(seed: int = 0, *, size: int = SIZE) -> Weights:
+    """Every tensor of the encoder by the name that Coqui gives it; size: of a voiceprint."""
     rng = np.random.default_rng(seed)
     made: Weights = {}
 
@@ -69,5 +69,5 @@ def encoder_weights(seed: int = 0) -> Weights:
     linear("attention.0", ATTENTION, width, 1)
     norm("attention.2", ATTENTION)
     linear("attention.3", width, ATTENTION, 1)
-    linear("fc", SIZE, 2 * width)
+    linear("fc", size, 2 * width)
     return made

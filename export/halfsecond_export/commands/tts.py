@@ -65,7 +65,7 @@ def tts(
             sentences=_sentences(text) if text else SENTENCES,
             precisions=precision or PRECISIONS,
             whisper=_listener(store),
-            voiceprint=read_voiceprint(voiceprint).values if voiceprint else None,
+            voiceprint=read_voiceprint(voiceprint) if voiceprint else None,
         )
         with written_to(target):
             artifacts = export(request, progress=progress)

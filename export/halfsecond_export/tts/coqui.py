@@ -15,6 +15,7 @@ from halfsecond_export.tts.layout import Layout
 from halfsecond_export.tts.symbols import symbols_of
 from halfsecond_export.tts.tracing import TracedReference, trace_back, trace_front
 from halfsecond_export.tts.voice_source import VoiceSource
+from halfsecond_export.voice.coqui import NAME as SPEAKER_ENCODER
 
 CONFIG_NAME = "config.json"
 _CHECKPOINTS = ("*.pth", "*.pth.tar")
@@ -102,6 +103,7 @@ def _voice_config(
             languages=languages,
             speakers=_speakers(arguments, layout, path),
             voiceprint_size=layout.speaker_size if layout.has_voiceprint else 0,
+            voiceprint_encoder=SPEAKER_ENCODER if layout.has_voiceprint else "",
             has_duration_noise=layout.is_stochastic,
             noise_scale=float(arguments.get("inference_noise_scale", 0.667)),
             length_scale=float(arguments.get("length_scale", 1.0)),

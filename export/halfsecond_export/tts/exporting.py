@@ -29,11 +29,13 @@ from halfsecond.models.tts.vits_config import (
     CONFIG_NAME,
     FRONT_NAME,
     VitsConfig,
+    check_voiceprint,
     encode_config,
 )
 from halfsecond.models.tts.vits_network import VitsNetwork
 from halfsecond.models.tts.vits_symbols import open_phonemizer
 from halfsecond.sessions import open_session
+from halfsecond.voiceprint import Voiceprint
 from halfsecond_export.engines.fp16_on_cpu import emulate_fp16
 from halfsecond_export.engines.network import network_inputs, save_network
 from halfsecond_export.engines.passes.fp16 import to_fp16
@@ -70,7 +72,7 @@ class Request:
 
     out: gets a directory for each precision.
     whisper: directory of a Whisper that writes down what is said; None leaves the words out.
-    voiceprint: (n,) for a voice that wants one; None takes an arbitrary one.
+    voiceprint: for a voice that wants one; None takes an arbitrary one.
     """
 
     source: VoiceSource
@@ -79,7 +81,7 @@ class Request:
     sentences: Sequence[str] = SENTENCES
     precisions: Sequence[str] = PRECISIONS
     whisper: Path | None = None
-    voiceprint: NDArray[np.float32] | None = None
+    voiceprint: Voiceprint | None = None
     threads: int = 2
 
 
@@ -165,12 +167,9 @@ class _Exporter:
     def _opened_speaker(self) -> Speaker:
         config, sentences = self.config, self.request.sentences
         language = (config.languages or (config.language,))[0]
-        voiceprint = self.request.voiceprint
-        if config.voiceprint_size and voiceprint is None:
-            voiceprint = np.random.default_rng(0).standard_normal(
-                config.voiceprint_size, np.float32
-            )
-        speaker = Speaker(config, open_phonemizer(config, language), voiceprint=voiceprint)
+        speaker = Speaker(
+            config, open_phonemizer(config, language), voiceprint=self._voiceprint_values()
+        )
         unknown = "".join(each for each in speaker.unknown(sentences) if each.isalpha())
         if unknown:
             raise ConfigError(
@@ -178,6 +177,15 @@ class _Exporter:
                 "compared on; give sentences in its own language with --text"
             )
         return speaker
+
+    def _voiceprint_values(self) -> NDArray[np.float32] | None:
+        config, voiceprint = self.config, self.request.voiceprint
+        if voiceprint is not None:
+            check_voiceprint(config, voiceprint)
+            return voiceprint.values
+        if not config.voiceprint_size:
+            return None
+        return np.random.default_rng(0).standard_normal(config.voiceprint_size, np.float32)
 
     def _network(self, name: str, back: Any) -> VitsNetwork:
         """The front with some back, as the runtime runs them."""
@@ -245,6 +253,7 @@ class _Exporter:
             "speakers": len(config.speakers) or 1,
             "languages": ", ".join(config.languages or (config.language,)),
             "voiceprint_size": config.voiceprint_size,
+            "voiceprint_encoder": config.voiceprint_encoder,
             "words": "compared" if self.request.whisper else "not compared: no Whisper",
         }
 

@@ -11,6 +11,7 @@ from halfsecond.config.sections import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
 from halfsecond.models.lipsync.wav2lip_network import generator_file
+from halfsecond.models.tts.vits_config import check_voiceprint, read_config
 from halfsecond.stages.engines import (
     ARTIFACT_KINDS,
     STAGES,
@@ -27,8 +28,7 @@ def check_usable(config: Config) -> None:
     _check_models(config)
     _check_llm(config)
     _check_face(config)
-    if config.tts.voiceprint:
-        read_voiceprint(Path(config.tts.voiceprint))
+    _check_voiceprint(config)
     open_persona(config)
 
 
@@ -68,6 +68,15 @@ def _check_models(config: Config) -> None:
         found = store.catalog.entry(name).stage
         if found != stage:
             raise ConfigError(f"{stage}.model is {name!r}, which is a model for {found}")
+
+
+def _check_voiceprint(config: Config) -> None:
+    """It can be read, and the voice understands it."""
+    if not config.tts.voiceprint:
+        return
+    voiceprint = read_voiceprint(Path(config.tts.voiceprint))
+    if is_directory_name(config.tts.model):
+        check_voiceprint(read_config(Path(config.tts.model)), voiceprint)
 
 
 def _check_llm(config: Config) -> None:

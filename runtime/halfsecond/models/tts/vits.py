@@ -19,7 +19,7 @@ from halfsecond.models.tts.pauses import pause_after_s
 from halfsecond.models.tts.phones import PAD, is_spoken, phones_from_durations
 from halfsecond.models.tts.pieces import portions, speech_pieces
 from halfsecond.models.tts.speech_stream import SpeechStream
-from halfsecond.models.tts.vits_config import VitsConfig, read_config
+from halfsecond.models.tts.vits_config import VitsConfig, check_voiceprint, read_config
 from halfsecond.models.tts.vits_network import Frames, VitsNetwork
 from halfsecond.models.tts.vits_symbols import (
     Spelled,
@@ -62,6 +62,7 @@ class VitsVoice:
         Raises:
             ConfigError: no such speaker or language, or a voiceprint that is missing, not wanted,
                 or of another size.
+            UnsupportedModelError: the voiceprint is of another speaker encoder.
             NoGpuError: an engine, or "cuda", without a GPU.
             ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
             UnsupportedModelError: it wants phonemes of a language that nothing here reads.
@@ -87,7 +88,7 @@ class VitsVoice:
 
     @voiceprint.setter
     def voiceprint(self, voiceprint: Voiceprint | None) -> None:
-        _check_voiceprint(self._config, voiceprint)
+        check_voiceprint(self._config, voiceprint)
         self._voiceprint = voiceprint
 
     def speak(self, clause: str, *, speed: float = 1.0) -> Iterator[SpeechChunk]:
@@ -162,21 +163,3 @@ def _speaker_number(config: VitsConfig, speaker: str) -> int:
         known = ", ".join(config.speakers[:20]) or "one, without a name"
         raise ConfigError(f'{config.name} has no speaker "{speaker}"; the speakers are {known}')
     return config.speakers.index(speaker)
-
-
-def _check_voiceprint(config: VitsConfig, voiceprint: Voiceprint | None) -> None:
-    wanted = config.voiceprint_size
-    if voiceprint is None:
-        if wanted:
-            raise ConfigError(
-                f"{config.name} speaks as whomever it is given the voiceprint of, and was given "
-                "none; name the file in tts.voiceprint"
-            )
-    elif not wanted:
-        raise ConfigError(f"{config.name} takes no voiceprint; leave tts.voiceprint out")
-    elif voiceprint.values.size != wanted:
-        raise ConfigError(
-            f"the voiceprint has {voiceprint.values.size} numbers of the speaker encoder "
-            f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder "
-            "that the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
-        )

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from halfsecond.errors import ModelCorruptError, ModelMissingError
+from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
+from halfsecond.voiceprint import Voiceprint
 
 CONFIG_NAME = "voice.json"
 FRONT_NAME = "front.onnx"
@@ -24,6 +25,7 @@ class VitsConfig(msgspec.Struct, frozen=True, kw_only=True):
     languages: of a voice that speaks several, by the number that it knows them by.
     speakers: the same; empty for a single speaker, and for one that wants a voiceprint.
     voiceprint_size: numbers of the voiceprint that it wants; 0 if it wants none.
+    voiceprint_encoder: the speaker encoder whose numbers it was trained to understand.
     symbols: the numbers of each symbol.
     start, between, end: numbers around the utterance, and after each symbol.
     is_lowercase: letters are made small first. is_decomposed: accents are symbols of their own.
@@ -50,6 +52,7 @@ class VitsConfig(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ()
     voiceprint_size: int = 0
+    voiceprint_encoder: str = ""
     has_duration_noise: bool = True
     noise_scale: float = 0.667
     length_scale: float = 1.0
@@ -79,3 +82,30 @@ def read_config(directory: Path) -> VitsConfig:
 def encode_config(config: VitsConfig) -> bytes:
     """What `read_config` reads."""
     return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def check_voiceprint(config: VitsConfig, voiceprint: Voiceprint | None) -> None:
+    """Raises where a voice is not given what it speaks with, by the encoder's name and by size.
+
+    Raises:
+        ConfigError: a voiceprint that is missing, not wanted, or of another size.
+        UnsupportedModelError: one of another speaker encoder.
+    """
+    wanted = config.voiceprint_size
+    if voiceprint is None:
+        if wanted:
+            raise ConfigError(
+                f"{config.name} speaks as whomever it is given the voiceprint of, and was given "
+                "none; name the file in tts.voiceprint"
+            )
+        return
+    if not wanted:
+        raise ConfigError(f"{config.name} takes no voiceprint; leave tts.voiceprint out")
+    if config.voiceprint_encoder:
+        voiceprint.for_encoder(config.voiceprint_encoder)
+    if voiceprint.values.size != wanted:
+        raise ConfigError(
+            f"the voiceprint has {voiceprint.values.size} numbers of the speaker encoder "
+            f"{voiceprint.encoder}, and {config.name} wants {wanted}; make it with the encoder "
+            "that the voice was trained with: `halfsecond export voice --encoder model_se.pth`"
+        )
