@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 CLOCK_INTERVAL_S = 1.0
+KEPT_EXCHANGES = 32
+"""Of clocks, one a second: two quartzes that are 50 ppm apart differ by 1.6 ms in that time."""
 SILENCE_LIMIT_S = 4.0
 """Without any message for this long (not even `clock`) the server is taken for gone."""
 HELLO_AGAIN_S = 3.0
@@ -81,7 +84,8 @@ class Client:
         self._audio_seq = 0
         self._heard_s = 0.0
         self._hello_s = float("-inf")
-        self._round_trip_s = float("inf")
+        self._exchanges: deque[tuple[float, float]] = deque(maxlen=KEPT_EXCHANGES)
+        """(round trip, offset of the server's clock) of the newest ones."""
         self._generation = 0
         self._owed_pictures = 0
         self._is_owing = asyncio.Event()
@@ -93,7 +97,7 @@ class Client:
         """The highest turn of the session that anything was heard of."""
         self.welcome: wire.Welcome | None = None
         self.clock_offset_s = 0.0
-        """Server clock minus client clock, from the quickest exchange so far."""
+        """Server clock minus client clock, from the quickest exchange of the last half minute."""
 
     async def __aenter__(self) -> Client:
         await self.open()
@@ -237,9 +241,27 @@ class Client:
             piece = wire.Upload(kind=kind, size=len(data), consent=consent, seq=seq)
             await self._send(piece, data[start : start + wire.MAX_PAYLOAD_BYTES])
 
-    async def report_playhead(self, *, turn: int, pts_s: float) -> None:
-        """Tells how much of the answer was heard, so that history keeps no more than that."""
-        await self._send(wire.Playhead(turn=turn, pts=pts_s))
+    async def report_playhead(
+        self,
+        *,
+        turn: int,
+        pts_s: float,
+        at_s: float | None = None,
+        offset_s: float | None = None,
+        dropped: int = 0,
+    ) -> None:
+        """Tells how much of the answer was heard, so that history keeps no more than that.
+
+        at_s: when, on this client's clock; None: now.
+        offset_s: how far the sound was beyond `pts` of the newest picture when that appeared, for
+            the server's figures of lips and sound.
+        dropped: late pictures of the turn that were dropped so far.
+        """
+        if at_s is not None:
+            at_s = at_s + self.clock_offset_s if self._exchanges else None
+        await self._send(
+            wire.Playhead(turn=turn, pts=pts_s, at_s=at_s, offset_s=offset_s, dropped=dropped)
+        )
 
     async def _send(self, header: wire.Header, payload: bytes = b"") -> None:
         await self._socket.send_multipart(wire.encode(header, payload))
@@ -304,7 +326,7 @@ class Client:
                 self.welcome, self._generation, self._owed_pictures = message, 0, 0
                 self.latest_turn = 0
                 self._hello_s = float("-inf")
-                self._round_trip_s = float("inf")  # another server may have another clock
+                self._exchanges.clear()  # another server may have another clock
             if isinstance(message, wire.Error) and message.code == "no_session":
                 await self._say_hello()
                 continue
@@ -317,12 +339,15 @@ class Client:
             self._events.put_nowait(Received(message, payload, at_s))
 
     def _on_clock(self, message: wire.Clock, at_s: float) -> None:
-        """Cristian's algorithm: the quickest exchange has the least uncertain offset."""
+        """Cristian's algorithm: the quickest exchange has the least uncertain offset.
+
+        Of the newest ones: over days two clocks part, and the quickest of all grows wrong.
+        """
         round_trip_s = at_s - message.client_s - (message.sent_s - message.received_s)
-        if round_trip_s < self._round_trip_s:
-            self._round_trip_s = round_trip_s
-            middle_s = (message.client_s + at_s) / 2
-            self.clock_offset_s = (message.received_s + message.sent_s) / 2 - middle_s
+        middle_s = (message.client_s + at_s) / 2
+        offset_s = (message.received_s + message.sent_s) / 2 - middle_s
+        self._exchanges.append((round_trip_s, offset_s))
+        self.clock_offset_s = min(self._exchanges)[1]
 
     async def _keep_alive(self) -> None:
         is_gone = False

@@ -9,6 +9,8 @@ from halfsecond.timeline import Timeline
 
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0)
 SPAN_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0)
+AV_BUCKETS_S = (-0.25, -0.125, -0.08, -0.04, 0.0, 0.02, 0.045, 0.08, 0.125, 0.25, 0.5, 1.0)
+"""With the limits of what viewers notice (see `stages/av_offset.py`) among them."""
 
 
 class Metrics:
@@ -41,6 +43,7 @@ class Metrics:
             "Video frames that a slow client lost",
             registry=self.registry,
         )
+        self._add_av()
         self.rejected_messages = Counter(
             "halfsecond_rejected_messages",
             "Messages that broke the protocol",
@@ -74,6 +77,46 @@ class Metrics:
             "Time of one request to a stage; STAGE.queue is the part before it was worked on",
             ["stage"],
             buckets=SPAN_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def _add_av(self) -> None:
+        """Sound against lips; positive where the sound is ahead. docs/latency.md tells of each."""
+        self.av_offset = Histogram(
+            "halfsecond_av_offset_seconds",
+            "Sound ahead of the lips: of each picture as it was sent, and as clients say they show",
+            ["measured"],
+            buckets=AV_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.av_offset_now = Gauge(
+            "halfsecond_av_offset_now_seconds",
+            "The same, median over the newest second of the answer that was measured last",
+            registry=self.registry,
+        )
+        self.av_drift = Gauge(
+            "halfsecond_av_drift_seconds_per_minute",
+            "How the same changed over the last answer of 3 s or more",
+            registry=self.registry,
+        )
+        self.playhead_drift = Gauge(
+            "halfsecond_playhead_drift_seconds_per_minute",
+            "How much faster a client's loudspeaker runs than the server's clock, in that answer",
+            registry=self.registry,
+        )
+        self.lips_off = Counter(
+            "halfsecond_lips_off",
+            "Answers whose sound was more than 45 ms ahead of the lips, or 125 ms behind",
+            registry=self.registry,
+        )
+        self.repeated_pictures = Counter(
+            "halfsecond_repeated_pictures",
+            "Times that a picture was shown again because the next one was not there",
+            registry=self.registry,
+        )
+        self.client_dropped_pictures = Counter(
+            "halfsecond_client_dropped_pictures",
+            "Pictures that clients say they dropped because they were late",
             registry=self.registry,
         )
 

@@ -81,6 +81,13 @@ class Interrupt(Header, frozen=True, kw_only=True, tag="interrupt"):
 class Playhead(Header, frozen=True, kw_only=True, tag="playhead"):
     """Client: the answer has been heard up to `pts`."""
 
+    at_s: float | None = None
+    """When that was heard, on the server's clock; None: now, as this message comes."""
+    offset_s: float | None = None
+    """How far the sound was beyond `pts` of the newest picture when that appeared."""
+    dropped: Frames = 0
+    """Pictures of the turn that were dropped so far because they were late."""
+
 
 class Credit(Header, frozen=True, kw_only=True, tag="credit"):
     """Client: `frames` more video frames may be sent."""

@@ -49,7 +49,7 @@ class Connection:
         elif isinstance(message, wire.Interrupt):
             session.interrupt()
         elif isinstance(message, wire.Playhead):
-            session.playhead(message.turn, message.pts)
+            session.playhead(message)
         elif isinstance(message, wire.Credit):
             self.outbox.grant(message.frames)
         elif isinstance(message, wire.Upload):

@@ -260,6 +260,8 @@ class Server:
             if not await self._send(client, wire.encode(header, payload)):
                 self._spawn(self._drop(client, "the client takes nothing, or is gone"))
                 return
+            if isinstance(header, wire.Video):
+                client.session.picture_sent(header)
 
     async def _send(self, client: Connection, frames: list[Any]) -> bool:
         """Sends to one client, waiting while its queue is full; False when it is given up."""

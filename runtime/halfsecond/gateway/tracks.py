@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -110,6 +111,16 @@ def _later(header: wire.Audio, pts_s: float) -> wire.Audio:
     )
 
 
+@dataclass
+class _Shown:
+    """What has become of an answer's pictures."""
+
+    turn: int = 0
+    offset_s: float | None = None
+    """How far the sound was beyond the newest one when it was sent."""
+    dropped: int = 0
+
+
 class FacePictures(MediaStreamTrack):
     """The picture that belongs to the sound that is sent now; the resting face in silence."""
 
@@ -131,6 +142,7 @@ class FacePictures(MediaStreamTrack):
         self._now = now
         self._pictures: deque[tuple[wire.Video, bytes]] = deque()
         self._resting: tuple[wire.Video, bytes] | None = None
+        self._shown = _Shown()
         self._start_s = now()
         self._due_s = now()
 
@@ -152,6 +164,7 @@ class FacePictures(MediaStreamTrack):
     def restart(self) -> None:
         """A new session: what waits is void."""
         self._pictures.clear()
+        self._shown = _Shown()
         self._resting = None
 
     async def recv(self) -> av.VideoFrame:
@@ -173,9 +186,35 @@ class FacePictures(MediaStreamTrack):
             return picture
         due = None
         while self._pictures and (self._pictures[0][0].turn, self._pictures[0][0].pts) <= clock:
+            if due is not None:
+                self._shown_of(due[0].turn).dropped += 1
             due = self._pictures.popleft()
             self._taken(1)
+        turn, pts_s = clock
+        if due is not None and due[0].is_driven and due[0].turn == turn:
+            self._shown_of(turn).offset_s = pts_s - due[0].pts
         return due
+
+    def _shown_of(self, turn: int) -> _Shown:
+        if self._shown.turn != turn:
+            self._shown = _Shown(turn)
+        return self._shown
+
+    def playhead(self, *, behind_s: float) -> wire.Playhead | None:
+        """What is heard and shown of an answer; None in silence.
+
+        behind_s: from a track to the ear.
+        """
+        clock = self._sound.clock()
+        if clock is None:
+            return None
+        shown = self._shown if self._shown.turn == clock[0] else _Shown()
+        return wire.Playhead(
+            turn=clock[0],
+            pts=max(0.0, clock[1] - behind_s),
+            offset_s=shown.offset_s,
+            dropped=shown.dropped,
+        )
 
     def _frame(self, header: wire.Video, rgb: bytes) -> av.VideoFrame:
         pixels = np.frombuffer(rgb, np.uint8).reshape(header.height, header.width, 3)

@@ -192,7 +192,14 @@ async def _ask(client: Client, message: BrowserMessage) -> None:
     elif isinstance(message, wire.Interrupt):
         doing = client.interrupt()
     elif isinstance(message, wire.Playhead):
-        doing = client.report_playhead(turn=message.turn, pts_s=message.pts)
+        at_s = None if message.at_s is None else message.at_s - client.clock_offset_s
+        doing = client.report_playhead(
+            turn=message.turn,
+            pts_s=message.pts,
+            at_s=at_s,
+            offset_s=message.offset_s,
+            dropped=message.dropped,
+        )
     elif isinstance(message, wire.EndOfAudio):
         doing = client.end_audio()
     if doing is not None:

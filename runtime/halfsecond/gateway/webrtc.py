@@ -303,8 +303,6 @@ class _Peer:
         """The playhead, as far as a sender can know it."""
         while True:
             await asyncio.sleep(PLAYHEAD_S)
-            clock = self._sound.clock()
-            if clock is not None and self._visit is not None:
-                turn, pts_s = clock
-                heard = wire.Playhead(turn=turn, pts=max(0.0, pts_s - PLAYOUT_S))
+            heard = self._pictures.playhead(behind_s=PLAYOUT_S)
+            if heard is not None and self._visit is not None:
                 await self._visit.act(heard)

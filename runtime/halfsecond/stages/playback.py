@@ -87,11 +87,12 @@ class Playback:
         """Returns once the first sample has left."""
         await self._started.wait()
 
-    def report(self, position_s: float) -> None:
-        """The client says how far it has played; it cannot be further than what was sent."""
+    def report(self, position_s: float, *, age_s: float = 0.0) -> None:
+        """The client says how far it had played `age_s` ago; never further than what was sent."""
         if not self._started.is_set() or not position_s >= 0.0 or self._is_stuck(position_s):
             return
-        origin_s = self._ear_s() - min(position_s, self._sent_s)
+        on_the_way_s = 0.0 if self.is_paused else age_s
+        origin_s = self._ear_s() - min(position_s + on_the_way_s, self._sent_s)
         # At the end a player says the same again and again, and time goes on all the same.
         is_at_end = position_s >= self._sent_s
         self._origin_s = min(self._origin_s, origin_s) if is_at_end else origin_s

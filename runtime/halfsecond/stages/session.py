@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Coroutine
 from typing import Any
 
@@ -21,6 +22,7 @@ from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.echo.registry import open_canceller
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages.asr import AsrRequest
+from halfsecond.stages.av_offset import AvFigures
 from halfsecond.stages.echo import EchoCancellation
 from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.engines import Engines, sampling_of
@@ -42,6 +44,8 @@ log = structlog.get_logger(__name__)
 MICROPHONE_LIMIT_S = 2.0
 """A microphone that sends nothing for this long in the middle of speech, not even silence, has
 failed. Less takes a network's hiccup for it; more keeps the visitor waiting."""
+BELIEVED_S = 1.0
+"""A playhead that was heard longer ago, or is yet to come, is of a clock that is not in step."""
 INTERNAL = "the server failed on this session; see its log"
 
 
@@ -205,11 +209,29 @@ class Session:
         self.drop_draft()
         self._stop_turn("interrupted")
 
-    def playhead(self, turn: int, pts_s: float) -> None:
-        """The client reports how far the answer was heard."""
-        if self._turn is not None and self._turn.settings.number == turn:
-            self._turn.playback.report(pts_s)
-            self._echo.played.report(turn, pts_s)
+    def playhead(self, message: wire.Playhead) -> None:
+        """The client reports how far the answer was heard, and what it showed."""
+        turn, now_s = self._turn, self._now()
+        if (
+            turn is None
+            or turn.settings.number != message.turn
+            or not 0.0 <= message.pts < math.inf
+        ):
+            return
+        age_s = now_s - (now_s if message.at_s is None else message.at_s)
+        if not 0.0 <= age_s <= BELIEVED_S:
+            age_s = 0.0
+        turn.playback.report(message.pts, age_s=age_s)
+        self._echo.played.report(message.turn, message.pts)
+        turn.av_offset.reported(
+            message.pts, now_s - age_s, offset_s=message.offset_s, dropped=message.dropped
+        )
+
+    def picture_sent(self, header: wire.Video) -> None:
+        """A picture has left for the client."""
+        turn = self._turn
+        if turn is not None and turn.settings.number == header.turn and header.is_driven:
+            turn.av_offset.sent(header.pts, turn.playback.position_s)
 
     async def _listen(self) -> None:
         while True:
@@ -456,11 +478,11 @@ class Session:
                 spans=[(s.stage, s.detail, s.start_s, s.end_s) for s in timeline.spans],
             )
         )
-        self._log_turn(turn, reason)
+        self._log_turn(turn, reason, turn.av_offset.end())
         self._set_state("idle")
         self._start(self._memory.prefill())
 
-    def _log_turn(self, turn: Turn, reason: str) -> None:
+    def _log_turn(self, turn: Turn, reason: str, av: AvFigures) -> None:
         words = (
             {"question": turn.question, "answer": turn.answer}
             if self._config.log.has_transcripts
@@ -472,6 +494,7 @@ class Session:
             turn=turn.settings.number,
             reason=reason,
             **turn.timeline.first_ms(),
+            **av.fields(),
             **words,
         )
 

@@ -29,6 +29,7 @@ from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
+from halfsecond.stages.av_offset import AvOffset
 from halfsecond.stages.engines import Engines
 from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.llm import LlmRequest
@@ -108,6 +109,7 @@ class Turn:
     def __post_init__(self) -> None:
         self.playback = Playback(self.now)
         self.timeline = Timeline(turn=self.settings.number)
+        self.av_offset = AvOffset(self.settings.session, self.settings.number)
         self._seq = _Counters()
         self._held: list[tuple[wire.Header, bytes]] | None = []
         self._revealed = asyncio.Event()

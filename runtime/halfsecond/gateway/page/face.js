@@ -44,6 +44,7 @@ export class Face {
     this.#onFirst = onFirst;
     this.offsetsS = []; // loudspeaker minus picture, of every driven picture that was shown
     this.dropped = 0;
+    this.late = { turn: 0, offset_s: null, dropped: 0 }; // of the answer that is shown
     this.drawn = 0;
     new ResizeObserver(() => this.#paint()).observe(canvas.parentElement);
     const tick = () => {
@@ -76,6 +77,13 @@ export class Face {
     for (const picture of this.#pictures.splice(0)) picture.bitmap.close();
     this.#owed = 0;
     this.#firstTurn = 0;
+    this.late = { turn: 0, offset_s: null, dropped: 0 };
+  }
+
+  /** What a playhead tells of the pictures: how far the sound was beyond the newest one's moment. */
+  shown(turn) {
+    const { turn: own, ...told } = this.late;
+    return own === turn ? told : {};
   }
 
   /** Drops what is older than this generation. */
@@ -148,14 +156,21 @@ export class Face {
       if (late === due) continue;
       late.bitmap.close();
       this.dropped += 1;
+      if (late.turn === turn) this.#lateOf(turn).dropped += 1;
     }
     this.#show(due);
-    if (!due.is_driven) return;
+    if (!due.is_driven || due.turn !== turn) return;
+    this.#lateOf(turn).offset_s = pts - due.pts;
     this.offsetsS.push(pts - due.pts);
     if (this.offsetsS.length > KEPT_OFFSETS) this.offsetsS.shift();
     if (this.#firstTurn === turn) return;
     this.#firstTurn = turn;
     this.#onFirst(turn, performance.now() / 1000);
+  }
+
+  #lateOf(turn) {
+    if (this.late.turn !== turn) this.late = { turn, offset_s: null, dropped: 0 };
+    return this.late;
   }
 
   /** Nothing is heard: the newest picture of the resting face; what was of an older turn goes. */

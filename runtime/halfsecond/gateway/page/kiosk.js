@@ -36,7 +36,7 @@ class Kiosk {
       retry: () => this.openMicrophone(),
     });
     this.player = new Player(
-      (turn, pts) => this.link.send({ type: "playhead", turn, pts }),
+      (turn, pts, at) => this.onHeard(turn, pts, at),
       (turn, at) => this.stamp(turn, "page_first_audio", at),
     );
     this.face = new Face(
@@ -279,6 +279,12 @@ class Kiosk {
   }
 
   // What is measured.
+
+  onHeard(turn, pts, performanceS) {
+    const serverS = this.link.serverS(performanceS);
+    const at_s = Number.isFinite(serverS) ? serverS : null;
+    this.link.send({ type: "playhead", turn, pts, at_s, ...this.face.shown(turn) });
+  }
 
   stamp(turn, name, performanceS) {
     this.stamps[turn] ??= {};

@@ -4,6 +4,7 @@ const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 2000;
 const CLOCK_MS = 1000;
 const SILENCE_MS = 5000;
+const KEPT_EXCHANGES = 32; // of clocks: over days two clocks part, and an old exchange grows wrong
 const MAX_WAITING_BYTES = 200_000; // two seconds of microphone; older sound answers nobody
 
 const TOKEN_KEY = "halfsecond.token";
@@ -41,8 +42,7 @@ export class Link {
   #token;
   #retryMs = FIRST_RETRY_MS;
   #heardMs = 0;
-  #bestTripS = Infinity;
-  #offsetS = 0;
+  #exchanges = []; // of clocks, newest last: { tripS, offsetS }
   #on;
 
   /**
@@ -69,7 +69,7 @@ export class Link {
     socket.onopen = () => {
       this.#retryMs = FIRST_RETRY_MS;
       this.#heardMs = performance.now();
-      this.#bestTripS = Infinity;
+      this.#exchanges = [];
       this.#on.open();
       this.#keepAlive();
     };
@@ -96,7 +96,9 @@ export class Link {
 
   /** The server's clock at a moment of performance.now() in seconds; NaN while it is not known. */
   serverS(performanceS) {
-    return this.#bestTripS < Infinity ? performanceS + this.#offsetS : NaN;
+    if (this.#exchanges.length === 0) return NaN;
+    const quickest = this.#exchanges.reduce((a, b) => (b.tripS < a.tripS ? b : a));
+    return performanceS + quickest.offsetS;
   }
 
   #lost(code, reason) {
@@ -137,8 +139,7 @@ export class Link {
   #onClock({ client_s, received_s, sent_s }) {
     const nowS = performance.now() / 1000;
     const tripS = nowS - client_s - (sent_s - received_s);
-    if (tripS >= this.#bestTripS) return;
-    this.#bestTripS = tripS;
-    this.#offsetS = (received_s + sent_s) / 2 - (client_s + nowS) / 2;
+    this.#exchanges.push({ tripS, offsetS: (received_s + sent_s) / 2 - (client_s + nowS) / 2 });
+    if (this.#exchanges.length > KEPT_EXCHANGES) this.#exchanges.shift();
   }
 }

@@ -10,7 +10,8 @@ export class Player {
   #onFirst;
 
   /**
-   * @param {(turn: number, pts: number) => void} tell told what is being heard, four times a second
+   * @param {(turn: number, pts: number, performanceS: number) => void} tell told what is being
+   *   heard, four times a second, and when
    * @param {(turn: number, performanceS: number, pts: number) => void} onFirst the first sound of
    *   an answer leaves the loudspeaker at that moment of performance.now()
    */
@@ -137,11 +138,12 @@ export class Player {
   #report(isStopped) {
     const { turn, pts } = this.#position;
     if (turn === 0) return;
+    const nowS = performance.now() / 1000;
     const heard = isStopped ? pts : this.clock()?.pts;
     if (heard === undefined || heard < 0) return;
     const isNew = turn !== this.#reported.turn || heard - this.#reported.pts >= 0.25;
     if (!isNew && !isStopped) return;
     this.#reported = { turn, pts: heard };
-    this.#tell(turn, heard);
+    this.#tell(turn, heard, nowS);
   }
 }
