@@ -64,6 +64,7 @@ def examine(config: Config) -> list[Finding]:
         _echo,
         _microphone,
         _gateway,
+        _lips,
         _disk,
     )
     return [finding for check in checks for finding in check(config)]
@@ -261,6 +262,12 @@ def _gateway(config: Config) -> Iterator[Finding]:
         yield Finding("gateway", "warning", found, "pip install 'halfsecond[gateway]'")
         return
     yield from examine_gateway(config, clock=time.time)
+
+
+def _lips(config: Config) -> Iterator[Finding]:
+    from halfsecond.lips_diagnosis import examine_lips  # which wants `Finding`
+
+    yield from examine_lips(config)
 
 
 def _disk(config: Config) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from fakes.kiosk_pages import KIOSK, engines, kiosk
 from fakes.servers import RunServer
 from halfsecond.config import Config, GatewayConfig
 from halfsecond.gateway.tokens import Tokens, make_secret
+from halfsecond.metrics import METRICS
 from halfsecond_bench.chromium import Page, chromium_program, running_chromium
 from halfsecond_bench.server_process import running_server
 
@@ -42,6 +43,8 @@ async def colour_of_the_face(page: Page) -> str:
 async def test_a_touched_question_is_answered_in_words_sound_and_pictures(
     run_server: RunServer,
 ) -> None:
+    told = ("halfsecond_av_offset_seconds_count", {"measured": "shown"})
+    before = METRICS.registry.get_sample_value(*told) or 0.0
     async with kiosk(run_server) as page:
         assert await page.value("document.title") == "Nova"
         await page.until("kiosk.face.drawn > 0")
@@ -54,6 +57,8 @@ async def test_a_touched_question_is_answered_in_words_sound_and_pictures(
         await page.until("kiosk.reported?.values.pictures > 0")
         await page.until("document.body.dataset.phase === 'idle'")
         assert page.console == []
+    # Of 0.8 s of speech the page has told four times a second what it showed.
+    assert 1 <= (METRICS.registry.get_sample_value(*told) or 0.0) - before <= 8
 
 
 @pytest.mark.slow

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import urllib.request
 from collections import deque
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import structlog
-from prometheus_client.parser import text_string_to_metric_families
 
 from halfsecond.config import GatewayConfig
 from halfsecond.errors import ConfigError
+from halfsecond.metrics_page import read_figures
 
 log = structlog.get_logger(__name__)
 
 TAIL_LINES = 100
 TAIL_BYTES = 64 * 1024
-SCRAPE_LIMIT_S = 1.0
 
 
 class LogTail:
@@ -87,20 +85,13 @@ class Operator:
             raise ConfigError(f"gateway.restart_command ended with {process.returncode}: {told}")
 
     async def server_figures(self, metrics_port: int) -> dict[str, float] | None:
-        """The server's gauges and counters by name and label; None where it offers none."""
+        """The server's figures by name and label; None where it offers none."""
         if not metrics_port:
             return None
         try:
-            page = await asyncio.to_thread(_scrape, metrics_port)
+            return await asyncio.to_thread(read_figures, metrics_port)
         except OSError:
             return None
-        return {
-            _name(sample.name, sample.labels): sample.value
-            for family in text_string_to_metric_families(page)
-            if family.type in ("gauge", "counter")
-            for sample in family.samples
-            if not sample.name.endswith("_created")
-        }
 
     def log_tail(self) -> list[str]:
         """The newest lines of `gateway.log_file`, or of this process."""
@@ -113,13 +104,3 @@ class Operator:
                 return file.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
         except OSError as error:
             return [f"{path} cannot be read: {error.strerror}"]
-
-
-def _scrape(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SCRAPE_LIMIT_S) as page:
-        text: str = page.read().decode()
-        return text
-
-
-def _name(name: str, labels: dict[str, str]) -> str:
-    return name.removeprefix("halfsecond_") + "".join(f" {value}" for value in labels.values())

@@ -93,14 +93,30 @@ function showMachine(machine) {
   ]);
 }
 
+const signed = (s) => `${s < 0 ? "−" : "+"}${Math.abs(1000 * s).toFixed(0)} ms`;
+
+/** Sound against lips, where a face has spoken; positive: the sound is ahead. */
+function lips(server) {
+  if (!server?.["av_offset_seconds_count sent"]) return [];
+  const off = server.lips_off_total;
+  return [
+    ["sound ahead of the lips", `${signed(server.av_offset_now_seconds)}, drift ${signed(server.av_drift_seconds_per_minute)} a minute`],
+    ["answers with lips off", `${off} (beyond +45 or −125 ms)`],
+    ["loudspeaker against the server's clock", `${signed(server.playhead_drift_seconds_per_minute)} a minute`],
+  ];
+}
+
+const IN_LIPS = /^(av_|lips_|playhead_)|_count|seconds_total$/;
+
 function showServer(figures) {
   const { server, visits, max_visits, round_trip_ms, reasons, visit_values } = figures;
-  const metrics = Object.entries(server ?? {}).filter(([name]) => !name.endsWith("seconds_total"));
+  const metrics = Object.entries(server ?? {}).filter(([name]) => !IN_LIPS.test(name));
   showList("#server", [
     ["browsers", `${visits} of ${max_visits}`],
     ["round trip to the server", round_trip_ms === null ? "–" : `${round_trip_ms.toFixed(1)} ms`],
     ["turns", Object.entries(reasons).map(([reason, n]) => `${n} ${reason}`).join(", ") || "0"],
     ...Object.entries(visit_values).map(([name, value]) => [name.replaceAll("_", " "), value.toFixed(1)]),
+    ...lips(server),
     ...metrics.map(([name, value]) => [name.replaceAll("_", " "), String(+value.toPrecision(3))]),
     ...(server === null ? [["queues", "set log.metrics_port to see them"]] : []),
   ]);
