@@ -32,6 +32,7 @@ def checked(folder: Path, text: str) -> None:
         ('[llm]\nkind = "openai"\n', "needs llm.base_url"),
         ('[llm]\nkind = "function"\n', "module:callable"),
         ('[face]\ndriver = "wav2lip"\n', "needs face.wav2lip"),
+        ("[kiosk]\ntakes_photos = true\n", "uploads.takes_portraits"),
     ],
 )
 def test_what_serve_would_refuse_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -29,6 +29,7 @@ def check_usable(config: Config) -> None:
     _check_llm(config)
     _check_face(config)
     _check_voiceprint(config)
+    _check_photos(config)
     open_persona(config)
 
 
@@ -42,6 +43,14 @@ def _check_addresses(config: Config) -> None:
         address: str = getattr(config.stages, stage)
         if address != "local":
             sockets.check_address(address)
+
+
+def _check_photos(config: Config) -> None:
+    if config.kiosk.takes_photos and not config.uploads.takes_portraits:
+        raise ConfigError(
+            "kiosk.takes_photos shows a button for photos, and uploads.takes_portraits lets none "
+            "in; set it to true as well"
+        )
 
 
 def _check_gateway(config: Config) -> None:

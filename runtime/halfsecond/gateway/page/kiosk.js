@@ -4,6 +4,7 @@ import { OpusCodec, PcmCodec, hasOpus } from "./codec.js";
 import { Face } from "./face.js";
 import { Link, fetchJson, takeToken } from "./link.js";
 import { Microphone, USUAL_RATE_HZ } from "./microphone.js";
+import { Photo } from "./photo.js";
 import { Player } from "./player.js";
 import { Rtc } from "./rtc.js";
 import { Screen } from "./screen.js";
@@ -30,10 +31,16 @@ class Kiosk {
     this.screen = new Screen(settings, {
       ask: (text) => this.ask(text),
       stop: () => this.stop(),
-      language: () => this.begin(),
+      language: () => this.begin(), // the photo's words follow with the welcome
       mute: (isMuted) => (this.microphone.isMuted = isMuted),
       touch: () => this.onTouch(),
       retry: () => this.openMicrophone(),
+    });
+    this.photo = new Photo(token, {
+      words: () => this.screen.text,
+      notice: (key, detail) => this.screen.notice("photo", key, detail),
+      used: () => this.onPhoto(),
+      removed: () => this.begin(),
     });
     this.player = new Player(
       (turn, pts, at) => this.onHeard(turn, pts, at),
@@ -167,6 +174,8 @@ class Kiosk {
     this.screen.questions = welcome.questions;
     this.screen.notice("server", null);
     this.screen.clear();
+    this.screen.notice("photo", null);
+    this.photo.ticket = this.settings.takes_photos ? (welcome.upload ?? "") : "";
     this.hasVisitor = false;
     this.setPhase("idle");
     if (!this.isRtc) await this.player.open(this.codec.rateOf(welcome.speech_rate_hz));
@@ -258,6 +267,12 @@ class Kiosk {
   stop() {
     this.player.drop(this.generation + 1);
     this.link.send({ type: "interrupt" });
+  }
+
+  /** Somebody is there, whose photo is to go when they do. */
+  onPhoto() {
+    this.hasVisitor = true;
+    this.setPhase(this.phase);
   }
 
   async onTouch() {

@@ -19,11 +19,12 @@ export function takeToken() {
   return localStorage.getItem(TOKEN_KEY) ?? "";
 }
 
-/** Fetches JSON; throws an Error whose `status` is the HTTP status, 0 without any answer. */
+/** Fetches JSON; throws an Error with the HTTP `status`, 0 without any answer, and its `code`. */
 export async function fetchJson(path, token, options = {}) {
   let response;
   try {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const headers = { ...options.headers };
+    if (token) headers.Authorization = `Bearer ${token}`;
     response = await fetch(path, { ...options, headers, cache: "no-store" });
   } catch (error) {
     throw Object.assign(new Error(String(error)), { status: 0 });
@@ -32,6 +33,7 @@ export async function fetchJson(path, token, options = {}) {
   if (!response.ok) {
     throw Object.assign(new Error(content.message ?? response.statusText), {
       status: response.status,
+      code: content.error,
     });
   }
   return content;
