@@ -3,7 +3,8 @@
 One file in the safetensors format (eight bytes of length, a JSON header, the numbers), which other
 tools read too. It holds no audio:
 
-- one tensor `voiceprint`, float32, one axis; voices take its direction, so that its norm is free;
+- one tensor `voiceprint`, float32, one axis; of speaker encoders voices take the direction, so that
+  the norm is free; a style of Kokoro ("kokoro-82m") is taken as it is;
 - under `__metadata__`, texts: `format` ("halfsecond-voiceprint-1"), `encoder` (what computed it; a
   voice understands only those of the encoder it was trained with) and `name` (of the person, or
   "");
@@ -55,6 +56,8 @@ class Provenance:
     signal_to_noise_db: str
     denoiser: str = ""
     """What cleaned it; empty where nothing did."""
+    likeness: str = ""
+    """Of a style of Kokoro: the cosine of what it says with the recording, by Resemblyzer."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +81,24 @@ class Voiceprint:
             raise UnsupportedModelError(
                 f'the voiceprint "{self.name}" was made by the speaker encoder {self.encoder}, and '
                 f"this voice understands those of {encoder}: numbers of one mean nothing to the "
-                "other. Make it again with `halfsecond export voice` and that encoder (--encoder)"
+                "other. Make it again with `halfsecond export voice`: --engine kokoro for Kokoro, "
+                "--encoder model_se.pth for a YourTTS"
             )
         return self.values
 
 
-def refuse_voiceprint(speaker: str, engine: str, *, instead: str) -> None:
-    """For engines whose speakers are fixed.
+def refuse_voiceprint(speaker: str | Voiceprint, engine: str) -> None:
+    """For an engine with one speaker.
 
     Raises:
-        ConfigError: `speaker` is the file of a voiceprint; the message says what there is instead.
+        ConfigError: `speaker` is a voiceprint, or the file of one; the message says who takes them.
     """
-    if speaker.endswith(SUFFIX):
+    name = speaker.name if isinstance(speaker, Voiceprint) else speaker
+    if isinstance(speaker, Voiceprint) or name.endswith(SUFFIX):
         raise ConfigError(
-            f"{engine} cannot speak with the voiceprint {speaker}: it has only the speakers that "
-            f"it was trained with. {instead}; a voice that takes voiceprints is YourTTS, exported "
-            "from your own checkpoint"
+            f"{engine} cannot speak with the voiceprint {name}: it has only the speaker that it "
+            'was trained with. Voices that take one are Kokoro (tts.model = "kokoro", and '
+            "`halfsecond export voice --engine kokoro`) and a YourTTS that you exported"
         )
 
 
@@ -172,7 +177,9 @@ def _parsed(data: bytes) -> Voiceprint:
 def _provenance(metadata: dict[str, Any]) -> Provenance | None:
     if "consent" not in metadata:
         return None
-    return Provenance(**{field.name: str(metadata[field.name]) for field in fields(Provenance)})
+    # Files of before there was a likeness have none.
+    known = {"likeness": ""} | metadata
+    return Provenance(**{field.name: str(known[field.name]) for field in fields(Provenance)})
 
 
 def _check_values(values: NDArray[np.float32]) -> None:

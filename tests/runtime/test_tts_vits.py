@@ -161,9 +161,8 @@ def test_the_config_opens_a_directory_and_hibari_takes_no_voiceprint(
     voice = openers.open_voice(config.tts, directory)
     assert (voice.name, voice.language) == ("en_US-small", "en")
     assert sound(list(voice.speak("hello"))).any()
-    for wanted in (TtsConfig(voiceprint="x"), TtsConfig(language="x")):
-        with pytest.raises(ConfigError, match=r"tts\.\w+ is for voices that"):
-            openers.open_voice(wanted, directory)
+    with pytest.raises(ConfigError, match=r"tts\.language is for voices that"):
+        openers.open_voice(TtsConfig(language="x"), directory)
     with pytest.raises(ConfigError, match="takes no voiceprint"):
         VitsVoice(small, voiceprint=Voiceprint(np.ones(8, np.float32), "encoder"))
 

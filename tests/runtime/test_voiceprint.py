@@ -16,6 +16,7 @@ from halfsecond.errors import (
     ModelMissingError,
     UnsupportedModelError,
 )
+from halfsecond.models.tts.kokoro import STYLE_ENCODER, style_of
 from halfsecond.models.tts.registry import open_voice
 from halfsecond.voiceprint import (
     FORMAT,
@@ -100,10 +101,42 @@ def test_missing_cut_and_empty_ones_are_named(tmp_path: Path) -> None:
         write_voiceprint(path, replace(ADA, values=np.zeros(256, np.float32)))
 
 
-@pytest.mark.parametrize("engine", ["hibari", "kokoro"])
-def test_an_engine_with_fixed_speakers_says_that_it_takes_none(engine: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot speak with the voiceprint .*ada\.voiceprint"):
-        open_voice(engine, tmp_path, speaker=str(tmp_path / "ada.voiceprint"))
+@pytest.mark.parametrize("given", ["file", "voiceprint"])
+def test_an_engine_with_one_speaker_says_who_takes_a_voiceprint(given: str, tmp_path: Path) -> None:
+    refused = pytest.raises(
+        ConfigError, match=r"hibari cannot speak with the voiceprint .*ada.* --engine kokoro"
+    )
+    with refused:
+        if given == "file":
+            open_voice("hibari", tmp_path, speaker=str(tmp_path / "ada.voiceprint"))
+        else:
+            open_voice("hibari", tmp_path, voiceprint=replace(ADA, name="ada"))
+
+
+def test_kokoro_wants_voiceprints_under_their_own_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ada\.voiceprint is a voiceprint.* tts\.voiceprint"):
+        open_voice("kokoro", tmp_path, speaker=str(tmp_path / "ada.voiceprint"))
+
+
+def test_kokoro_takes_only_its_own_styles() -> None:
+    style = np.linspace(-0.1, 0.1, 256, dtype=np.float32)
+    np.testing.assert_array_equal(style_of(Voiceprint(style, STYLE_ENCODER)), style)
+    with pytest.raises(UnsupportedModelError, match=r"resemblyzer.*kokoro-82m.*--engine kokoro"):
+        style_of(Voiceprint(style, "resemblyzer"))
+    with pytest.raises(ModelCorruptError, match="has 255 numbers, and a style of Kokoro has 256"):
+        style_of(Voiceprint(style[1:], STYLE_ENCODER))
+
+
+def test_a_file_from_before_there_was_a_likeness_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ada.voiceprint"
+    write_voiceprint(path, ADA)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    del header["__metadata__"]["likeness"]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    assert read_voiceprint(path).provenance == PROVENANCE
 
 
 @pytest.mark.parametrize("kept", [0, 5, 40, 200, 900])

@@ -11,6 +11,7 @@ from halfsecond.config.sections import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
 from halfsecond.models.lipsync.wav2lip_network import generator_file
+from halfsecond.models.tts.kokoro import style_of
 from halfsecond.models.tts.vits_config import check_voiceprint, read_config
 from halfsecond.stages.engines import (
     ARTIFACT_KINDS,
@@ -19,7 +20,7 @@ from halfsecond.stages.engines import (
     open_store,
 )
 from halfsecond.stages.openers import open_persona
-from halfsecond.voiceprint import read_voiceprint
+from halfsecond.voiceprint import read_voiceprint, refuse_voiceprint
 
 
 def check_usable(config: Config) -> None:
@@ -86,6 +87,10 @@ def _check_voiceprint(config: Config) -> None:
     voiceprint = read_voiceprint(Path(config.tts.voiceprint))
     if is_directory_name(config.tts.model):
         check_voiceprint(read_config(Path(config.tts.model)), voiceprint)
+    elif config.tts.model == "kokoro":
+        style_of(voiceprint)
+    else:
+        refuse_voiceprint(voiceprint, config.tts.model)
 
 
 def _check_llm(config: Config) -> None:

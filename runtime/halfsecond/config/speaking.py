@@ -21,7 +21,8 @@ class TtsConfig(Section, frozen=True, kw_only=True):
     language: str = ""
     """Of an exported voice that speaks several, such as "pt-br"; empty takes its first."""
     voiceprint: str = ""
-    """File with the voiceprint of whom an exported YourTTS speaks as."""
+    """File of `halfsecond export voice` with the voiceprint of whom `kokoro` (`--engine kokoro`) or
+    an exported YourTTS (`--encoder`) speaks as; Kokoro in the language of `voice`."""
     speed: float = 1.0
     """1 is the voice's own pace."""
     device: Device = "auto"

@@ -17,7 +17,7 @@ from halfsecond.models.llm.persona import UNKNOWN_ANSWER, Layout, Persona
 from halfsecond.models.tts.voice import Voice
 from halfsecond.stages.lipsync import OpenDriver
 from halfsecond.store import Store
-from halfsecond.voiceprint import read_voiceprint
+from halfsecond.voiceprint import Voiceprint, read_voiceprint
 
 if TYPE_CHECKING:
     from halfsecond.models.lipsync.avatar import Avatar
@@ -32,12 +32,11 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
     """The voice of `[tts]`."""
     if is_directory_name(config.model):
         return _open_exported_voice(config, directory)
-    for key in ("language", "voiceprint"):
-        if getattr(config, key):
-            raise ConfigError(
-                f"tts.{key} is for voices that `halfsecond export tts` wrote, and {config.model} "
-                "is none; leave it out"
-            )
+    if config.language:
+        raise ConfigError(
+            "tts.language is for voices that `halfsecond export tts` wrote, and "
+            f"{config.model} is none; leave it out"
+        )
     from halfsecond.models.tts import registry
 
     return registry.open_voice(
@@ -46,7 +45,12 @@ def open_voice(config: TtsConfig, directory: Path) -> Voice:
         speaker=config.voice,
         threads=config.threads,
         device=config.device,
+        voiceprint=_voiceprint(config),
     )
+
+
+def _voiceprint(config: TtsConfig) -> Voiceprint | None:
+    return read_voiceprint(Path(config.voiceprint)) if config.voiceprint else None
 
 
 def _open_exported_voice(config: TtsConfig, directory: Path) -> Voice:
@@ -56,7 +60,7 @@ def _open_exported_voice(config: TtsConfig, directory: Path) -> Voice:
         directory,
         speaker=config.voice,
         language=config.language,
-        voiceprint=read_voiceprint(Path(config.voiceprint)) if config.voiceprint else None,
+        voiceprint=_voiceprint(config),
         threads=config.threads,
         device=config.device,
     )

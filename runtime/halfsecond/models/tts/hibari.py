@@ -24,7 +24,7 @@ from halfsecond.models.tts.phones import (
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 from halfsecond.sessions import Device, Session, open_session
-from halfsecond.voiceprint import refuse_voiceprint
+from halfsecond.voiceprint import Voiceprint, refuse_voiceprint
 
 FRAME_S = 0.025
 """The unit of the network's durations."""
@@ -141,10 +141,16 @@ class _Noise:
 
 
 def open_hibari(
-    directory: Path, speaker: str, *, threads: int, seed: int, device: Device = "auto"
+    directory: Path,
+    speaker: str,
+    *,
+    threads: int,
+    seed: int,
+    device: Device = "auto",
+    voiceprint: Voiceprint | None = None,
 ) -> HibariVoice:
     """The voice whose model is `hibari.onnx` in `directory` (see `VoiceOpener`)."""
-    refuse_voiceprint(speaker, "hibari", instead="It has one, heart")
+    refuse_voiceprint(speaker if voiceprint is None else voiceprint, "hibari")
     if speaker not in ("", "heart"):
         raise ConfigError(f'hibari has no speaker "{speaker}"; it has one, heart')
     return HibariVoice(directory / "hibari.onnx", threads=threads, seed=seed, device=device)

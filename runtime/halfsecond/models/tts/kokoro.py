@@ -1,7 +1,8 @@
 """Kokoro-82M: 36 speakers of English and Chinese, some thirty times the work of hibari.
 
-Speakers can be blended ("af_heart:0.6+bf_emma:0.4"): the mean of their vectors is another voice.
-It is nobody's: Kokoro cannot take on a voice that it was not trained with.
+Speakers can be blended ("af_heart:0.6+bf_emma:0.4"): the mean of their vectors is another voice,
+and nobody's. A voiceprint of `halfsecond export voice --engine kokoro` is a vector that was fitted
+to somebody's recording.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +21,12 @@ from halfsecond.models.tts.phones import PAD, alphabet, phones_from_durations, s
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
 from halfsecond.sessions import Device, Session, open_session
-from halfsecond.voiceprint import refuse_voiceprint
+from halfsecond.voiceprint import SUFFIX, Voiceprint
 
 DEFAULT_SPEAKER = "af_heart"
+KOKORO_FILE = "kokoro-v1.0.int8.onnx"
+STYLE_ENCODER = "kokoro-82m"
+"""What voiceprints call what made them, where their numbers are a style of Kokoro."""
 
 FRAME_S = 0.025
 """The unit of the network's durations (600 samples)."""
@@ -49,6 +54,7 @@ class KokoroVoice:
         model: Path,
         style: Path | Mapping[Path, float],
         *,
+        voiceprint: Voiceprint | None = None,
         threads: int = 1,
         device: Device = "auto",
     ) -> None:
@@ -59,18 +65,20 @@ class KokoroVoice:
             style: the speaker's vectors, float32 (510, 1, 256), one per number of phonemes. The
                 name of the file is the speaker's, and its first letter tells the language. Several
                 are blended, each as much as its number says.
+            voiceprint: of whom it speaks as, in the speaker's language.
             device: the model is quantised for the CPU, where "auto" leaves it.
 
         Raises:
             ConfigError: the speaker's language has no phonemizer here, or those of a blend speak
                 several.
             ModelMissingError, ModelCorruptError: a file is not there, or cannot be read.
-            UnsupportedModelError: Chinese needs a package that is not installed.
+            UnsupportedModelError: Chinese needs a package that is not installed, or the voiceprint
+                is another speaker encoder's.
         """
         parts = {style: 1.0} if isinstance(style, Path) else dict(style)
         self.language = _common_language([part.stem for part in parts])
         self.name = f"kokoro/{_blend_name({part.stem: share for part, share in parts.items()})}"
-        self._styles = _blended_styles(parts)
+        self._speakers = _blended_styles(parts)
         is_british = all(part.stem.startswith("b") for part in parts)
         self._session: Session = open_session(
             model, threads=threads, device="cpu" if device == "auto" else device, priority="high"
@@ -79,6 +87,20 @@ class KokoroVoice:
         self._has_durations = "durations" in names
         self._outputs = [names[0], "durations"] if self._has_durations else names[:1]
         self._phonemize = _open_phonemizer(self.language, is_british=is_british)
+        self.voiceprint = voiceprint
+
+    @property
+    def voiceprint(self) -> Voiceprint | None:
+        """Of whom it speaks as; None: as the speaker. Another may be set between two clauses.
+
+        Nothing is loaded for it, but a sentence is spoken unheard, to be as loud as every voice.
+        """
+        return self._voiceprint
+
+    @voiceprint.setter
+    def voiceprint(self, voiceprint: Voiceprint | None) -> None:
+        self._styles = self._speakers if voiceprint is None else style_of(voiceprint)[None]
+        self._voiceprint = voiceprint
         self._gain = 1.0
         reference, _ = self._synthesize(self._phonemize(_REFERENCES[self.language]), speed=1.0)
         self._gain = gain_for(reference)
@@ -100,15 +122,8 @@ class KokoroVoice:
     def _synthesize(
         self, phonemes: str, *, speed: float
     ) -> tuple[NDArray[np.float32], tuple[Phone, ...]]:
-        table = alphabet()
-        symbols = [PAD, *(symbol for symbol in phonemes if symbol in table), PAD]
-        # The style of n phonemes is row n - 1, as in Kokoro's own pipeline.
-        style = self._styles[min(len(symbols) - 3, len(self._styles) - 1)]
-        inputs = {
-            "tokens": np.array([[table.get(symbol, 0) for symbol in symbols]], np.int64),
-            "style": style[None],
-            "speed": np.array([speed], np.float32),
-        }
+        symbols = _symbols(phonemes)
+        inputs = network_inputs(phonemes, self._styles, speed=speed)
         outputs = list(self._session.run(inputs, self._outputs).values())
         samples = amplified(outputs[0].reshape(-1), self._gain)
         if not self._has_durations:
@@ -118,6 +133,44 @@ class KokoroVoice:
         return samples, settle(phones, samples)
 
 
+def network_inputs(
+    phonemes: str, styles: NDArray[np.float32], *, speed: float = 1.0
+) -> dict[str, NDArray[Any]]:
+    """What the network takes to say phonemes; what it does not know is left out.
+
+    styles: (n, 256), a row per number of phonemes, or a single one.
+    """
+    table, symbols = alphabet(), _symbols(phonemes)
+    # The style of n phonemes is row n - 1, as in Kokoro's own pipeline.
+    style = styles[min(len(symbols) - 3, len(styles) - 1)]
+    return {
+        "tokens": np.array([[table.get(symbol, 0) for symbol in symbols]], np.int64),
+        "style": style[None],
+        "speed": np.array([speed], np.float32),
+    }
+
+
+def _symbols(phonemes: str) -> list[str]:
+    table = alphabet()
+    return [PAD, *(symbol for symbol in phonemes if symbol in table), PAD]
+
+
+def style_of(voiceprint: Voiceprint) -> NDArray[np.float32]:
+    """The (256,) style in a voiceprint that was fitted to Kokoro.
+
+    Raises:
+        UnsupportedModelError: it is another speaker encoder's.
+        ModelCorruptError: it has another size.
+    """
+    values = voiceprint.for_encoder(STYLE_ENCODER)
+    if values.size != _STYLE_SIZE:
+        raise ModelCorruptError(
+            f'the voiceprint "{voiceprint.name}" has {values.size} numbers, and a style of Kokoro '
+            f"has {_STYLE_SIZE}; make it again with `halfsecond export voice --engine kokoro`"
+        )
+    return values
+
+
 def open_kokoro(
     directory: Path,
     speaker: str,
@@ -125,18 +178,24 @@ def open_kokoro(
     threads: int,
     seed: int,  # noqa: ARG001
     device: Device = "auto",
+    voiceprint: Voiceprint | None = None,
 ) -> KokoroVoice:
     """A speaker of Kokoro from `kokoro-v1.0.int8.onnx` and `voices/` in `directory`.
 
     Kokoro draws its noise inside the network, so the seed changes nothing (see `VoiceOpener`).
     """
-    refuse_voiceprint(speaker, "Kokoro", instead='Its speakers can be blended ("a:0.6+b:0.4")')
+    if speaker.endswith(SUFFIX):
+        raise ConfigError(
+            f"{speaker} is a voiceprint, and tts.voice names one of Kokoro's own speakers; name "
+            "the file in tts.voiceprint"
+        )
     parts = {
         _style_file(directory, name): share
         for name, share in blend_parts(speaker or DEFAULT_SPEAKER).items()
     }
-    model = directory / "kokoro-v1.0.int8.onnx"
-    return KokoroVoice(model, parts, threads=threads, device=device)
+    return KokoroVoice(
+        directory / KOKORO_FILE, parts, voiceprint=voiceprint, threads=threads, device=device
+    )
 
 
 def blend_parts(speaker: str) -> dict[str, float]:
