@@ -6,6 +6,7 @@ import typer
 
 from halfsecond_export.commands.avatar import avatar
 from halfsecond_export.commands.llm import llm
+from halfsecond_export.commands.mouth import mouth
 from halfsecond_export.commands.phrases import phrases
 from halfsecond_export.commands.tts import tts
 from halfsecond_export.commands.voice import voice
@@ -20,5 +21,6 @@ app.command("tts")(tts)
 app.command("phrases")(phrases)
 app.command("voice")(voice)
 app.command("avatar")(avatar)
+app.command("mouth")(mouth)
 app.command("wav2lip")(wav2lip)
 app.command("wav2lip-train")(wav2lip_train)

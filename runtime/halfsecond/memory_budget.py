@@ -12,6 +12,7 @@ import msgspec
 from halfsecond.artifact import is_directory_name
 from halfsecond.config import Config
 from halfsecond.errors import HalfsecondError
+from halfsecond.stages.compiled_mouths import lips_path
 from halfsecond.store import Store
 
 BASE_MB = 175
@@ -65,7 +66,7 @@ def fitted(config: Config, store: Store, *, available_mb: int) -> Fit:
 def needed(config: Config, store: Store) -> int:
     """Megabytes that the stages of this process will take, from the catalog's measurements."""
     stages = sum(_stage_mb(config, stage, store) for stage in MODEL_STAGES)
-    return BASE_MB + stages + _wav2lip_mb(config)
+    return BASE_MB + stages + _lips_mb(config, store)
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ def _model_mb(model: str, store: Store) -> int:
     return entry.memory_mb or _loaded_mb(entry.download_bytes)
 
 
-def _wav2lip_mb(config: Config) -> int:
-    path = Path(config.face.wav2lip)
-    if config.face.driver != "wav2lip" or config.stages.lipsync != "local" or not path.exists():
+def _lips_mb(config: Config, store: Store) -> int:
+    path = lips_path(config, store.home)
+    if path is None or not path.exists():
         return 0
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
     return _loaded_mb(sum(file.stat().st_size for file in files))

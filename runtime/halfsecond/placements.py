@@ -18,6 +18,7 @@ from halfsecond.models.tts.vits_network import back_path
 from halfsecond.sessions.onnx_runtime import CPU
 from halfsecond.sessions.placement import placement
 from halfsecond.sessions.session import Device
+from halfsecond.stages.compiled_mouths import lips_path
 from halfsecond.stages.engines import model_directory
 from halfsecond.store import Store
 
@@ -71,8 +72,8 @@ def _places(config: Config, store: Store) -> Iterator[_Place]:
             continue  # said by the finding about models
     if is_directory_name(config.tts.model) and config.stages.tts == "local":
         yield from _exported_voice(config.tts)
-    if config.face.driver == "wav2lip" and config.stages.lipsync == "local":
-        yield _Place("lipsync", Path(config.face.wav2lip), config.face.device)
+    if (lips := lips_path(config, store.home)) is not None:
+        yield _Place("lipsync", lips, config.face.device)
 
 
 def _exported_voice(tts: TtsConfig) -> Iterator[_Place]:

@@ -84,14 +84,14 @@ def _checks_table(title: str, artifacts: Mapping[str, Artifact]) -> Table:
 
 
 @contextmanager
-def extra_packages(command: str) -> Iterator[None]:
+def extra_packages(command: str, *, extra: str = "export") -> Iterator[None]:
     """Turns a package that is not installed into an error that says what to install."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"`halfsecond export {command}` needs {error.name}, which is not installed; "
-            "pip install 'halfsecond[export]' brings it"
+            f"pip install 'halfsecond[{extra}]' brings it"
         ) from error
 
 

@@ -10,6 +10,7 @@ from halfsecond.bus.keys import load_server_keys
 from halfsecond.config.sections import Config
 from halfsecond.errors import ConfigError
 from halfsecond.models.lipsync.avatar_file import avatar_directory, read_avatar
+from halfsecond.models.lipsync.compiled_mouth import NO_AVATAR, verified_mouth
 from halfsecond.models.lipsync.wav2lip_network import generator_file
 from halfsecond.models.tts.kokoro import style_of
 from halfsecond.models.tts.vits_config import check_voiceprint, read_config
@@ -106,7 +107,12 @@ def _check_face(config: Config) -> None:
     if face.avatar:
         if face.portrait:
             raise ConfigError("face.avatar and face.portrait are two faces; give one of them")
-        read_avatar(avatar_directory(face.avatar, open_store(config).home))
+        directory = avatar_directory(face.avatar, open_store(config).home)
+        read_avatar(directory)
+        if face.driver == "compiled":
+            verified_mouth(directory)
+    elif face.driver == "compiled":
+        raise ConfigError(NO_AVATAR)
     files = {"face.portrait": face.portrait}
     if face.driver == "wav2lip":
         if not face.wav2lip:

@@ -45,13 +45,15 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     in it: a face with everything ready. A client may choose another installed one."""
     portrait: str = ""
     """Picture file instead, relative to the config file; without either the demonstration's."""
-    driver: Literal["mesh", "wav2lip"] = "mesh"
-    """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint."""
+    driver: Literal["mesh", "wav2lip", "compiled"] = "mesh"
+    """`mesh` warps the portrait and needs no lip model; `wav2lip` runs your own checkpoint;
+    `compiled` runs what `halfsecond export mouth` learned from it for each avatar."""
     wav2lip: str = ""
     """ONNX file of a Wav2Lip generator, or a directory that `halfsecond export wav2lip` or
     `halfsecond engines build` wrote."""
     device: Device = "auto"
-    """Of Wav2Lip's network, as for `asr`. The mesh driver and the face models use the CPU."""
+    """Of Wav2Lip's network or the compiled mouth, as for `asr`. The mesh driver and the face models
+    use the CPU."""
     model: str = "face"
     """Catalog name of the face detector and landmarks."""
     width: int = 512

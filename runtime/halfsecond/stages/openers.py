@@ -78,7 +78,8 @@ def open_drivers(
     Raises:
         PortraitError: the picture cannot become a face.
         ModelError: the avatar is missing or not what was exported.
-        ConfigError: Wav2Lip without a model file, or an avatar that is not there.
+        ConfigError: Wav2Lip without a model file, an avatar that is not there, or a compiled mouth
+            without one.
     """
     from halfsecond.stages.avatars import Avatars
 
@@ -93,6 +94,13 @@ def open_drivers(
 
         memory = REMEMBERED_FRAMES if has_phrases else 0
         return _open_wav2lip(config, avatars, liveliness, remembered_frames=memory)
+    open_mesh = _open_mesh(config, avatars, liveliness)
+    if config.driver == "compiled":
+        return _open_compiled(config, avatars, liveliness, home, otherwise=open_mesh)
+    return open_mesh
+
+
+def _open_mesh(config: FaceConfig, avatars: Avatars, liveliness: Liveliness) -> OpenDriver:
     from halfsecond.models.lipsync.mesh import MeshLipSync
 
     def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
@@ -169,6 +177,38 @@ def open_workshop(config: Config, store: Store) -> Workshop | None:
         most_megapixels=uploads.max_megapixels,
         time_limit_s=uploads.time_limit_s,
     )
+
+
+def _open_compiled(
+    config: FaceConfig,
+    avatars: Avatars,
+    liveliness: Liveliness,
+    home: Path | None,
+    *,
+    otherwise: OpenDriver,
+) -> OpenDriver:
+    """`otherwise` makes the drivers of avatars that have no mouth of their own."""
+    from halfsecond.models.lipsync.compiled_mouth import NO_AVATAR
+    from halfsecond.models.lipsync.compositor import Compositor
+    from halfsecond.models.lipsync.expression import Expression
+    from halfsecond.models.lipsync.wav2lip import Wav2LipSync
+    from halfsecond.stages.compiled_mouths import CompiledMouths
+
+    if not config.avatar:
+        raise ConfigError(NO_AVATAR)
+    mouths = CompiledMouths(config, avatars.get().name, home or Path())
+
+    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+        face = avatars.get(avatar)
+        mouth = mouths.get(face.name)
+        if mouth is None:
+            return otherwise(avatar, fps=fps)
+        compositor = Compositor(
+            face, expression=Expression(seed=config.seed, liveliness=liveliness)
+        )
+        return Wav2LipSync(mouth, compositor, fps=fps or config.fps, idle_fps=config.idle_fps)
+
+    return open_driver
 
 
 def open_answerer(config: LlmConfig, directory: Path | None) -> Answerer:

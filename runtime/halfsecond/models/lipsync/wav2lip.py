@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,19 @@ MOUTH_REGION = (slice(0.54, 0.80), slice(0.27, 0.73))
 Patch = NDArray[np.uint8]
 
 
+class MouthNetwork(Protocol):
+    """Draws mouths for sounds: a generator, or what was learned from one. One thread at a time."""
+
+    @property
+    def patch_px(self) -> int:
+        """Side of the square pictures."""
+        ...
+
+    def draw(self, sound: NDArray[np.float32], face: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The face that says each of the sounds; see `Wav2LipNetwork.draw`."""
+        ...
+
+
 class Wav2LipSync:
     """A portrait that a Wav2Lip generator makes speak; see `LipSync`. One thread at a time.
 
@@ -65,7 +79,7 @@ class Wav2LipSync:
 
     def __init__(
         self,
-        network: Wav2LipNetwork,
+        network: MouthNetwork,
         compositor: Compositor,
         *,
         fps: int = DEFAULT_FPS,

@@ -101,7 +101,7 @@ class Wav2LipNetwork:
         for first in range(0, count, step):
             part = sound[first : first + step]
             batch = step if isinstance(fixed, int) else len(part)
-            drawn += _pictures(self._run(part, face, batch))
+            drawn += pictures_of(self._run(part, face, batch))
         return drawn[:count]
 
     def _run(
@@ -197,7 +197,7 @@ def _most_frames(path: Path, name: str) -> int:
     return profile.largest[0] if profile else 0
 
 
-def _pictures(drawn: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
+def pictures_of(drawn: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     """What a network drew, (n, 3, side, side) BGR from 0 to 1, as RGB pictures of their own."""
     bgr = drawn.transpose(0, 2, 3, 1)
     scaled = np.rint(np.clip(bgr[..., ::-1], 0.0, 1.0) * np.float32(255.0))
