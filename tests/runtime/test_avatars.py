@@ -12,22 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
+from fakes.avatars import install
 from fakes.engines import FakeEngines
 from fakes.servers import QUICK
-from halfsecond.artifact import Artifact, describe_file, write_artifact
-from halfsecond.assets import asset
 from halfsecond.bus.server import Server
 from halfsecond.client import Client
 from halfsecond.config import FaceConfig
-from halfsecond.models.face.finder import FaceFinder
-from halfsecond.models.face.portrait import load_portrait
-from halfsecond.models.lipsync.avatar import Avatar
 from halfsecond.models.lipsync.avatar_file import (
-    KIND,
-    LAYOUT,
     avatars_folder,
     installed_avatars,
-    write_avatar,
 )
 from halfsecond.models.llm.persona import Persona
 from halfsecond.stages import openers
@@ -37,25 +30,6 @@ from halfsecond.stages.stage import Cancel
 from halfsecond.wire import Hello
 
 pytestmark = pytest.mark.models
-
-
-def install(home: Path, name: str, side_px: int, face_models: Path) -> None:
-    finder = FaceFinder(face_models / "face_detector.onnx", face_models / "face_landmarks.onnx")
-    portrait = load_portrait(asset("astronaut.png"), finder, size=(side_px, side_px))
-    directory = avatars_folder(home) / name
-    directory.mkdir(parents=True)
-    write_avatar(directory, replace(Avatar.of(portrait), name=name))
-    artifact = Artifact(
-        kind=KIND,
-        precision="fp32",
-        runtime="halfsecond",
-        sources={},
-        files={path.name: describe_file(path) for path in directory.iterdir()},
-        libraries={},
-        rebuild=f"halfsecond export avatar PHOTO --name {name}",
-        details={"layout": LAYOUT, "name": name},
-    )
-    write_artifact(directory, artifact)
 
 
 @pytest.fixture(scope="module")

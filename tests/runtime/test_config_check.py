@@ -33,6 +33,7 @@ def checked(folder: Path, text: str) -> None:
         ('[llm]\nkind = "function"\n', "module:callable"),
         ('[face]\ndriver = "wav2lip"\n', "needs face.wav2lip"),
         ("[kiosk]\ntakes_photos = true\n", "uploads.takes_portraits"),
+        ('[face]\ndriver = "compiled"\n', "needs face.avatar: .* export mouth NAME"),
     ],
 )
 def test_what_serve_would_refuse_is_refused(tmp_path: Path, text: str, message: str) -> None:
