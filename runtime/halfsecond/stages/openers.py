@@ -198,9 +198,9 @@ def _open_compiled(
         raise ConfigError(NO_AVATAR)
     mouths = CompiledMouths(config, avatars.get().name, home or Path())
 
-    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+    def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         face = avatars.get(avatar)
-        mouth = mouths.get(face.name)
+        mouth = mouths.get(face.name) if isinstance(avatar, str) else None
         if mouth is None:
             return otherwise(avatar, fps=fps)
         compositor = Compositor(
