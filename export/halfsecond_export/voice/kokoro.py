@@ -80,8 +80,8 @@ class KokoroFit:
         """
         import onnx
 
-        # With two threads a step takes longer than with one wherever anything else runs: torch's
-        # threads spin while they wait for each other (2.6 s of CPU against 19 on two busy cores).
+        # torch's threads spin while they wait for each other: with two a step took 19 s of CPU on
+        # two cores that others used too, with one 2.6 (Intel Xeon, `export voice --engine kokoro`).
         torch.set_num_threads(1)
         path, heard_by = kokoro / KOKORO_FILE, encoder / MODEL_FILE
         for file in (path, heard_by):
