@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from halfsecond import audio
 
@@ -36,9 +36,9 @@ def typical_pitch_hz(samples: NDArray[np.float32]) -> float:
 
 def _differences(frames: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
     """(n, longest): the power of what a window differs by from itself so many samples later."""
-    nfft = scipy.fft.next_fast_len(frames.shape[1] + _WINDOW, real=True)
-    head = scipy.fft.rfft(frames[:, :_WINDOW], nfft)
-    product = scipy.fft.irfft(np.conj(head) * scipy.fft.rfft(frames, nfft), nfft)[:, :longest]
+    nfft = next_fast_len(frames.shape[1] + _WINDOW, real=True)
+    head = np.fft.rfft(frames[:, :_WINDOW], nfft)
+    product = np.fft.irfft(np.conj(head) * np.fft.rfft(frames, nfft), nfft)[:, :longest]
     total = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
     power = total[:, _WINDOW:][:, :longest] - total[:, :longest]
     return np.asarray(np.maximum(power[:, :1] + power - 2.0 * product, 0.0))
