@@ -68,9 +68,12 @@ lock: $(VENV)/.venv
 	  tag=py$$(echo $$version | tr -d .); \
 	  $(BIN)/uv pip compile pyproject.toml --extra demo --group build --python-version $$version --universal \
 	    --generate-hashes --no-header --quiet --upgrade -o locks/$$tag.txt && \
+	  $(BIN)/uv pip compile pyproject.toml --extra demo --extra gateway --group build --python-version $$version \
+	    --universal --generate-hashes --no-header --quiet --upgrade -c locks/$$tag.txt \
+	    -o locks/$$tag-gateway.txt && \
 	  $(BIN)/uv pip compile pyproject.toml --extra demo --extra gateway --extra voice --extra zh --group test \
 	    --group lint --python-version $$version --universal --generate-hashes --no-header --quiet --upgrade \
-	    -c locks/$$tag.txt -o locks/$$tag-dev.txt || exit 1; \
+	    -c locks/$$tag-gateway.txt -o locks/$$tag-dev.txt || exit 1; \
 	done
 
 clean:

@@ -95,11 +95,6 @@ lock_without() {
     !drop' "$2"
 }
 
-# extra_of NAME CHECKOUT: what an extra of pyproject.toml wants, one a line.
-extra_of() {
-  sed -n "/^$1 = \[/,/^\]/p" "$2/pyproject.toml" | sed -nE 's/^ +"([^"]+)".*/\1/p'
-}
-
 # without_hashes LOCK: its versions alone, as constraints.
 without_hashes() {
   sed -E '/^ +(--hash=|#)/d; s/ *\\$//' "$1"

@@ -51,7 +51,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-lock=$here/../locks/py${version/./}.txt
+lock=$here/../locks/py${version/./}-gateway.txt
 [ -f "$lock" ] || fail "there is no lock for Python $version"
 [ -d "$home/models" ] || fail "no models in $home; run halfsecond models fetch"
 
@@ -62,10 +62,6 @@ for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "many
 python3 -m pip --disable-pip-version-check download --quiet --dest "$out/wheels" --require-hashes --no-deps \
   --only-binary :all: --python-version "$version" "${platforms[@]}" --platform "manylinux2014_$machine" \
   -r <(lock_without "$without_wheel" "$lock")
-mapfile -t gateway < <(extra_of gateway "$here/..")
-python3 -m pip --disable-pip-version-check download --quiet --dest "$out/wheels" --only-binary :all: \
-  --python-version "$version" "${platforms[@]}" --platform "manylinux2014_$machine" \
-  -c <(without_hashes "${lock%.txt}-dev.txt") "${gateway[@]}"
 for package in $without_wheel; do
   python3 -m pip --disable-pip-version-check wheel --quiet --wheel-dir "$out/wheels" --no-deps \
     "$(sed -nE "s/^($package==[^ ]+).*/\1/p" "$lock" | sed -n 1p)"

@@ -148,7 +148,7 @@ site=()
 pip=("$python_bin/python" -m pip --disable-pip-version-check install --quiet)
 [ -z "$bundle" ] || pip+=(--no-index --find-links "$bundle/wheels")
 tag=py$("$python" -c 'import sys; print("%d%d" % sys.version_info[:2])' 2> /dev/null || echo "${python#python}" | tr -d .)
-lock=$source_dir/locks/$tag.txt
+lock=$source_dir/locks/$tag-gateway.txt
 [ -f "$lock" ] || $is_dry || fail "there is no lock for $python: $lock"
 
 if $builds; then
@@ -186,10 +186,6 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
   run "${pip[@]}" "${hashes[@]}" --no-deps -r "$requirements"
   if [ -n "$skip" ]; then run "${pip[@]}" --no-deps --force-reinstall "$wheels"/*.whl; fi
   run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
-  # The gateway is in the lock of the tests alone: its versions are kept, its hashes are not asked.
-  $is_dry || without_hashes "${lock%.txt}-dev.txt" > "$requirements"
-  mapfile -t gateway < <(extra_of gateway "$source_dir")
-  run "${pip[@]}" -c "$requirements" "${gateway[@]}"
   rm -f "$requirements"
   $is_dry || echo "$wanted" > "$stamp"
   changed=true

