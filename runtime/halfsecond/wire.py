@@ -54,6 +54,8 @@ class Hello(Header, frozen=True, kw_only=True, tag="hello"):
     """Whether frames of the resting face are sent between answers."""
     credit: Frames = 50
     """Video frames that the client can take before it grants more."""
+    fps: Literal[25, 30] | None = None
+    """Pictures of an answer a second; None: the server's own."""
 
 
 class Audio(Header, frozen=True, kw_only=True, tag="audio"):

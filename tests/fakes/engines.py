@@ -138,8 +138,11 @@ class FakeLipSync(FakeStage):
         elif request.action == "feed":
             self.take(request)
             self.fed[session] += len(request.samples)
-            while (self.drawn[session] + 1) * 640 <= self.fed[session] and not cancel.is_set():
-                yield self._picture(self.drawn[session] / FPS, is_driven=True)
+            fps = request.fps or FPS
+            while (self.drawn[session] + 1) * 16_000 <= fps * self.fed[session]:
+                if cancel.is_set():
+                    return
+                yield self._picture(self.drawn[session] / fps, is_driven=True)
                 self.drawn[session] += 1
         elif request.action == "wear":
             self.worn[session] = request.face

@@ -195,10 +195,10 @@ def ask(stage: LipSyncStage, action: Any, **fields: Any) -> list[Picture]:
     return list(stage.run(LipSyncRequest("one", action, **fields), Cancel()))
 
 
-def answer(stage: LipSyncStage) -> list[Picture]:
+def answer(stage: LipSyncStage, **fields: Any) -> list[Picture]:
     """The pictures of an answer of one second."""
-    ask(stage, "begin")
-    return ask(stage, "feed", samples=np.zeros(16_000, np.float32))
+    ask(stage, "begin", **fields)
+    return ask(stage, "feed", samples=np.zeros(16_000, np.float32), **fields)
 
 
 def test_an_answer_has_fewer_and_smaller_pictures_at_each_step_and_its_times_stay_true() -> None:
@@ -235,3 +235,30 @@ def test_the_resting_face_is_drawn_half_as_often_on_a_hot_machine() -> None:
     assert sum(len(ask(stage, "idle")) for _ in range(10)) == 10
     easing.observe(0.0, 0.0)
     assert sum(len(ask(stage, "idle")) for _ in range(10)) == 5
+
+
+def test_a_session_that_wishes_30_pictures_a_second_gets_them_and_is_eased_from_there() -> None:
+    easing = Easing(margin_c=8)
+    stage = LipSyncStage(lambda: Face, jpeg_quality=80, label="face", easing=easing)
+    stage.open()
+    (first,) = ask(stage, "open", fps=30)
+    assert first.fps == 30
+    seen = []
+    for level in range(len(STEPS)):
+        pictures = answer(stage, fps=30)
+        seen.append(len(pictures))
+        assert pictures[-1].pts_s == pytest.approx(1 - 1 / len(pictures))
+        easing.observe(0.0, level * SETTLES_S)
+    assert seen == [30, 18, 18, 12]
+
+
+def test_sessions_of_different_rates_stand_beside_one_another() -> None:
+    stage = LipSyncStage(lambda: Face, jpeg_quality=80, label="face")
+    stage.open()
+    sound = np.zeros(16_000, np.float32)
+    counts = {}
+    for session, fps in (("usual", 0), ("quick", 30), ("slow", 25)):
+        for action in ("open", "begin", "feed"):
+            request = LipSyncRequest(session, action, samples=sound, fps=fps)
+            counts[session] = len(list(stage.run(request, Cancel())))
+    assert counts == {"usual": 25, "quick": 30, "slow": 25}

@@ -161,8 +161,8 @@ def described(annotation: Any) -> str:
         return "array"
     if type(None) in arguments:
         return f"{described(arguments[0])} or nil"
-    assert {type(a) for a in arguments} == {str}  # Literal
-    return "str"
+    (kind,) = {type(a) for a in arguments}  # Literal
+    return NAMES[kind]
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from halfsecond import wire
 
 MAX_PICTURES = 50
-"""Pictures that wait for credit; two seconds at 25 fps. Then the oldest goes."""
+"""Pictures that wait for credit; two seconds at 25 fps, 1.7 at 30. Then the oldest goes."""
 MAX_MESSAGES = 2000
 """Words and audio that wait for a client that takes nothing; a turn is never this far ahead."""
 

@@ -240,7 +240,7 @@ class Server:
         return wire.Welcome(
             session=session.name,
             server=f"halfsecond {__version__}",
-            fps=face.fps,
+            fps=shown.fps if shown and shown.fps else hello.fps or face.fps,
             width=shown.width if shown else face.width,
             height=shown.height if shown else face.height,
             avatar=shown.avatar if shown else "",

@@ -61,7 +61,7 @@ class FaceConfig(Section, frozen=True, kw_only=True):
     height: int = 512
     """Of the pictures that are made of a portrait, in pixels."""
     fps: int = 25
-    """Pictures a second while speaking."""
+    """Pictures a second while speaking; 25 and 30 are usual. A client may wish for either."""
     threads: int = 1
     """Of Wav2Lip's network; the mesh driver takes one."""
     jpeg_quality: int = 85

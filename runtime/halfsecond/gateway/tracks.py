@@ -161,8 +161,9 @@ class FacePictures(MediaStreamTrack):
         self._taken(len(self._pictures) - len(kept))
         self._pictures = kept
 
-    def restart(self) -> None:
-        """A new session: what waits is void."""
+    def restart(self, *, fps: int) -> None:
+        """A new session, with so many pictures a second: what waits is void."""
+        self._fps = fps
         self._pictures.clear()
         self._shown = _Shown()
         self._resting = None

@@ -76,6 +76,7 @@ class Visits:
             audio_channels=hello.audio_channels,
             video="none" if hello.video == "none" else video,
             wants_idle=hello.wants_idle,
+            fps=hello.fps,
         )
         return Visit(
             wishes,

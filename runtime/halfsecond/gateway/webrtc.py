@@ -273,7 +273,7 @@ class _Peer:
             if isinstance(header, wire.Welcome):
                 self._generation = 0
                 self._sound.restart()
-                self._pictures.restart()
+                self._pictures.restart(fps=header.fps)
             self._raise(header.generation)
             if isinstance(header, wire.Audio):
                 self._sound.add(header, payload)

@@ -26,13 +26,18 @@ class Face:
         outbox: Outbox,
         video: wire.VideoFormat,
         avatar: str = "",
+        fps: int = 0,
     ) -> None:
-        """avatar: the face that the client wants; empty: the server's."""
+        """avatar: the face that the client wants; empty: the server's.
+
+        fps: how many pictures of speech a second it wants; 0: the server's.
+        """
         self._session = session
         self._lipsync = lipsync
         self._outbox = outbox
         self._video = video
         self._avatar = avatar
+        self._fps = fps
         self.first: Picture | None = None
         """What the driver showed when it was made ready: whose face it is, and its size."""
 
@@ -92,6 +97,7 @@ class Face:
             mood=mood,
             avatar=self._avatar,
             face=face,
+            fps=self._fps,
         )
         async for picture in self._lipsync.run(request, Cancel()):
             yield picture

@@ -66,6 +66,8 @@ class LipSyncRequest:
     """Which face the session wants, where its driver is made; empty: the server's."""
     face: bytes = b""
     """A packed avatar, for "wear"."""
+    fps: int = 0
+    """How many pictures of speech a second the session wants; 0: the server's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Picture:
     is_driven: bool
     avatar: str = ""
     """Whose picture it is: the answer to "open"."""
+    fps: int = 0
+    """How many there will be a second of speech: the answer to "open"."""
 
 
 class LipSyncStage:
@@ -144,14 +148,16 @@ class LipSyncStage:
         self._idle_asked += 1
         return self._easing.level > 0 and self._idle_asked % 2 == 0
 
-    def _open_session(self, session: str, avatar: str = "") -> LipSync:
+    def _open_session(self, request: LipSyncRequest) -> LipSync:
         if len(self._drivers) >= MAX_DRIVERS:
             self._drivers.pop(next(iter(self._drivers))).close()
-        face = self._worn.get(session) or avatar
-        spare = None if face else self._spare
-        driver = self._drivers[session] = spare or self._open_driver(face)
+        fps = request.fps or self._fps
+        face = self._worn.get(request.session) or request.avatar
+        spare = None if face or fps != self._fps else self._spare
+        driver = spare or self._open_driver(face, fps=fps)
         if spare is not None:
             self._spare = None
+        self._drivers[request.session] = driver
         return driver
 
     def _made_ready(self, request: LipSyncRequest) -> Picture:
@@ -160,8 +166,8 @@ class LipSyncStage:
             face = unpack_avatar(request.face)
             self._close_session(request.session)
             self._worn.put_on(request.session, face)
-        driver = self._open_session(request.session, request.avatar)
-        return replace(self._rest(driver, request), avatar=driver.avatar)
+        driver = self._open_session(request)
+        return replace(self._rest(driver, request), avatar=driver.avatar, fps=driver.fps)
 
     def _put_away(self, request: LipSyncRequest) -> None:
         """Ends the session's face; or, for "sweep", those of sessions that ended without a word."""
@@ -186,26 +192,26 @@ class LipSyncStage:
         """The session's driver; one that a restart has lost is made anew where a stream begins."""
         driver = self._drivers.get(request.session)
         if driver is not None and request.action == "begin":
-            driver = self._eased(request.session, driver)
+            driver = self._eased(request, driver)
         if driver is not None:
             return driver
         if request.action in ("begin", "idle"):
-            return self._open_session(request.session, request.avatar)
+            return self._open_session(request)
         raise StageError(f"lipsync has no stream of session {request.session!r}; it must begin one")
 
-    def _eased(self, session: str, driver: LipSync) -> LipSync:
+    def _eased(self, request: LipSyncRequest, driver: LipSync) -> LipSync:
         """The session's driver, or a new one where other pictures a second are wanted now.
 
         The face's slow motion begins anew then: a small jump of the head, at the start of an
         answer, where a stutter all through it would be the alternative.
         """
-        fps = self._easing.ease.fps_of(self._fps)
+        fps = self._easing.ease.fps_of(request.fps or self._fps)
         if driver.fps == fps:
             return driver
         driver.close()
-        face = self._worn.get(session) or driver.avatar
-        self._drivers[session] = self._open_driver(face, fps=fps)
-        return self._drivers[session]
+        face = self._worn.get(request.session) or driver.avatar
+        self._drivers[request.session] = self._open_driver(face, fps=fps)
+        return self._drivers[request.session]
 
     @staticmethod
     def _frames(driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:

@@ -85,7 +85,12 @@ class Session:
         """Of the utterance that begins at that sample."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._face = Face(
-            name, engines.lipsync, outbox=outbox, video=hello.video, avatar=hello.avatar or ""
+            name,
+            engines.lipsync,
+            outbox=outbox,
+            video=hello.video,
+            avatar=hello.avatar or "",
+            fps=hello.fps or 0,
         )
         self.files = VisitorFiles(
             name,
@@ -379,6 +384,7 @@ class Session:
             is_settled=self._endpointing.is_settled,
             avatar=self._hello.avatar or "",
             voiceprint=self.files.voiceprint,
+            fps=self._hello.fps or 0,
         )
         return Turn(settings, self._engines, self._send, self._now)
 

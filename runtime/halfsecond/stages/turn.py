@@ -76,6 +76,8 @@ class TurnSettings:
     """The face that the client wants; empty: the server's."""
     voiceprint: bytes = b""
     """Of the visitor that it is spoken as; empty: the server's voice."""
+    fps: int = 0
+    """How many pictures of speech a second it wants; 0: the server's."""
 
 
 @dataclass(frozen=True)
@@ -358,6 +360,7 @@ class Turn:
             format=picture_format(settings.video),
             mood=self._mood,
             avatar=settings.avatar,
+            fps=settings.fps,
         )
         with self.timeline.span("lipsync", action, now=self.now):
             pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)

@@ -120,6 +120,7 @@ class Kiosk {
       client: "halfsecond kiosk",
       language: this.screen.language,
       avatar: new URLSearchParams(location.search).get("avatar"),
+      fps: Number(new URLSearchParams(location.search).get("fps")) || null,
       audio_rate_hz: this.rateHz,
       sound: this.isRtc ? "pcm" : this.codec.name,
       credit: CREDIT,

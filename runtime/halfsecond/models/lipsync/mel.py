@@ -94,7 +94,11 @@ def mel_spectrogram(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def first_step(frame: int, fps: int) -> int:
-    """The first of the WINDOW_STEPS steps that drive video frame `frame` (Wav2Lip's inference)."""
+    """The first of the WINDOW_STEPS steps that drive video frame `frame` (Wav2Lip's inference).
+
+    Cut down to a whole step of 12.5 ms, at any rate: the window begins 0 to 10 ms before the frame
+    at 25 a second and 0 to 8.3 ms before it at 30, and never strays further.
+    """
     return frame * MEL_STEPS_PER_S // fps
 
 

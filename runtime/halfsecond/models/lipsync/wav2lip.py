@@ -29,7 +29,8 @@ from halfsecond.models.tts.voice import Phone
 from halfsecond.sessions import Device
 
 DEFAULT_FPS = 25
-"""What the published weights were trained at."""
+"""What the published weights were trained at. A window is 200 ms of sound at any rate, so another
+rate draws the same movement, seen at other moments."""
 FIRST_BATCH_FRAMES = 2
 """A clause's first picture waits for this many: 35 ms of INT8 on one core of a Xeon with VNNI."""
 BATCH_FRAMES = 5
