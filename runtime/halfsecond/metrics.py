@@ -114,6 +114,11 @@ class Metrics:
             "Times that a picture was shown again because the next one was not there",
             registry=self.registry,
         )
+        self.skipped_pictures = Counter(
+            "halfsecond_skipped_pictures",
+            "Pictures that were not drawn because they would have come late",
+            registry=self.registry,
+        )
         self.client_dropped_pictures = Counter(
             "halfsecond_client_dropped_pictures",
             "Pictures that clients say they dropped because they were late",

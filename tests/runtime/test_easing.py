@@ -177,6 +177,9 @@ class Face:
             yield self._frame(self._drawn / self.fps, is_driven=True)
             self._drawn += 1
 
+    def skip(self, before_s: float) -> None:
+        pass
+
     def finish(self) -> Iterator[Frame]:
         yield from ()
 

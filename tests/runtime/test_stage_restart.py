@@ -120,6 +120,9 @@ class StillFace:
     ) -> Iterator[Frame]:
         yield Frame(np.zeros((8, 8, 3), np.uint8), 0.0, 0.0, True)
 
+    def skip(self, before_s: float) -> None:
+        pass
+
     def finish(self) -> Iterator[Frame]:
         yield from ()
 

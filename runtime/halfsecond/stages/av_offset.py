@@ -96,7 +96,9 @@ class AvOffset:
 
     def sent(self, pts_s: float, playhead_s: float) -> None:
         """A picture of the answer leaves, and the client hears `playhead_s` by what it reported."""
-        METRICS.repeated_pictures.inc(self._grid.place(pts_s, playhead_s))
+        repeated, skipped = self._grid.place(pts_s, playhead_s)
+        METRICS.repeated_pictures.inc(repeated)
+        METRICS.skipped_pictures.inc(skipped)
         offsets = self._offsets["sent"]
         self._note("sent", max(0.0, playhead_s - pts_s))
         if len(offsets) % EVERY_PICTURES == 0:
@@ -186,21 +188,22 @@ class _FrameGrid:
         """Of the picture before: its `pts`, and the whole frames that it was late."""
         self.repeated = 0
 
-    def place(self, pts_s: float, playhead_s: float) -> int:
-        """How often the picture before was shown again until this one, which leaves now.
+    def place(self, pts_s: float, playhead_s: float) -> tuple[int, int]:
+        """How often the picture before was shown again until this one, which leaves now; and how
+        many between the two were never drawn.
 
         How long a frame lasts is told by the pictures' `pts`: an eased face is no repetition.
         """
         before, self._last = self._last, (pts_s, 0)
         if before is None or pts_s <= before[0]:
-            return 0
+            return 0, 0
         self._frame_s = min(self._frame_s, pts_s - before[0])
         late = int(max(0.0, playhead_s - pts_s) / self._frame_s + 1e-3)
         self._last = (pts_s, late)
-        frames = round((pts_s - before[0]) / self._frame_s) + late - before[1]
-        repeated = max(0, frames - 1)
+        skipped = round((pts_s - before[0]) / self._frame_s) - 1
+        repeated = max(0, skipped + late - before[1])
         self.repeated += repeated
-        return repeated
+        return repeated, skipped
 
 
 def _drift(points: list[tuple[float, float]]) -> float | None:

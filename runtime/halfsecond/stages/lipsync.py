@@ -68,6 +68,9 @@ class LipSyncRequest:
     """A packed avatar, for "wear"."""
     fps: int = 0
     """How many pictures of speech a second the session wants; 0: the server's."""
+    heard_s: float | None = None
+    """Where the ear is on the timeline of the speech as this is asked, for "feed" and "finish":
+    pictures that would come late are not drawn. None: all are."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,10 @@ class LipSyncStage:
         self._jpeg_quality = jpeg_quality
         self._label = label
         self._easing = easing or Easing()
+        self._now = now
         self._idle_asked = 0
+        self._drawing_s = 0.0
+        """The longest that a picture took in the last call: of a network, that of a whole batch."""
         self._drivers: dict[str, LipSync] = {}
         self._worn = WornFaces(now)
         self._spare: LipSync | None = None
@@ -138,10 +144,26 @@ class LipSyncStage:
         if request.action == "idle":
             yield self._rest(driver, request)
             return
-        for frame in self._frames(driver, request):
+        for frame in self._in_time(driver, request):
             if cancel.is_set():
                 return
             yield self._encode(frame, request.format)
+
+    def _in_time(self, driver: LipSync, request: LipSyncRequest) -> Iterator[Frame]:
+        """The frames of a call, less those that would be more than a frame late when drawn."""
+        frames, began_s, slowest_s = self._frames(driver, request), self._now(), 0.0
+        while True:
+            before_s = self._now()
+            if request.heard_s is not None:
+                ear_s = request.heard_s + before_s - began_s
+                driver.skip(ear_s + max(slowest_s, self._drawing_s) - 1.0 / driver.fps)
+            frame = next(frames, None)
+            if frame is None:
+                break
+            slowest_s = max(slowest_s, self._now() - before_s)
+            yield frame
+        if slowest_s:
+            self._drawing_s = slowest_s
 
     def _rests(self) -> bool:
         """Whether this picture of the resting face is left out: every second one, while eased."""

@@ -361,6 +361,7 @@ class Turn:
             mood=self._mood,
             avatar=settings.avatar,
             fps=settings.fps,
+            heard_s=self.playback.position_s if self.playback.has_started else None,
         )
         with self.timeline.span("lipsync", action, now=self.now):
             pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)

@@ -70,6 +70,11 @@ class LipSync(Protocol):
         """
         ...
 
+    def skip(self, before_s: float) -> None:
+        """Frames with a `pts_s` below this are left out undrawn, until the next `begin`: their
+        moment has passed. The face lives on as if they had been shown."""
+        ...
+
     def finish(self) -> Iterator[Frame]:
         """The frames of the speech that is left, then those in which the mouth settles closed."""
         ...

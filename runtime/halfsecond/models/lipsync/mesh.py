@@ -65,6 +65,7 @@ class MeshLipSync:
         self._look_ahead_s = look_ahead_s
         self._stress = 0.0
         self._shown = np.zeros(6, np.float32)
+        self._skip_s = 0.0
         self._stream = _Stream(self._shown)
 
     @classmethod
@@ -111,6 +112,7 @@ class MeshLipSync:
         self._composure.name = mood
 
     def begin(self) -> None:
+        self._skip_s = 0.0
         self._stream = _Stream(self._shown)
 
     def feed(
@@ -118,6 +120,9 @@ class MeshLipSync:
     ) -> Iterator[Frame]:
         self._stream.add(samples, phones)
         return self._frames(self._stream)
+
+    def skip(self, before_s: float) -> None:
+        self._skip_s = before_s
 
     def finish(self) -> Iterator[Frame]:
         self._stream.finish()
@@ -142,6 +147,9 @@ class MeshLipSync:
         while stream is self._stream and stream.has_frame(self._fps, self._look_ahead_s):
             pts_s = stream.next_frame / self._fps
             stream.next_frame += 1
+            if pts_s < self._skip_s:
+                self._composure.step(is_idle=False)
+                continue
             self._shown = stream.pose(pts_s)
             yield self._render(pts_s=pts_s, is_driven=pts_s < stream.length_s)
 

@@ -163,6 +163,7 @@ class Wav2LipSync:
         self._shown_frames = 0
         self._drawn: deque[Patch | None] = deque()
         self._has_drawn = False
+        self._skip_s = 0.0
 
     def feed(
         self, samples: NDArray[np.float32], *, phones: Sequence[Phone] = ()
@@ -171,6 +172,9 @@ class Wav2LipSync:
         self._fed_samples += len(samples)
         self._steps = np.concatenate((self._steps, self._ears.push(samples)))
         return self._frames(self._stream)
+
+    def skip(self, before_s: float) -> None:
+        self._skip_s = before_s
 
     def finish(self) -> Iterator[Frame]:
         self._steps = np.concatenate((self._steps, self._ears.finish()))
@@ -192,6 +196,7 @@ class Wav2LipSync:
 
     def _frames(self, stream: object) -> Iterator[Frame]:
         while stream is self._stream:
+            self._leave_out_late()
             if not self._drawn:
                 self._drawn.extend(self._draw_next())
             if not self._drawn:
@@ -202,6 +207,18 @@ class Wav2LipSync:
         yield from self._frames(stream)
         while stream is self._stream and self._presence > 0.0:
             yield self._next_frame(None, is_driven=False)
+
+    def _leave_out_late(self) -> None:
+        """Forgets mouths whose moment has passed, and the sound of those that are not drawn yet."""
+        while self._shown_frames / self._fps < self._skip_s:
+            if self._drawn:
+                self._drawn.popleft()
+            elif self._window() is not None:
+                self._cut_frames += 1
+            else:
+                return
+            self._shown_frames += 1
+            self._composure.step(is_idle=False)
 
     def _draw_next(self) -> Sequence[Patch | None]:
         """The mouths of the next frames: one batch of sound, one frame of silence, or none."""
