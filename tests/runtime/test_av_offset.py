@@ -160,6 +160,14 @@ def test_an_eased_face_repeats_nothing_and_one_that_skips_pictures_does() -> Non
     assert skipping.end().repeated == 2 + 2
 
 
+def test_pictures_that_were_never_drawn_are_counted_the_first_ones_too() -> None:
+    before = value("skipped_pictures_total")
+    av = answer()
+    for number in (3, 4, 5, 8, 9):
+        av.sent(number * FRAME_S, number * FRAME_S)
+    assert value("skipped_pictures_total") - before == 3 + 2
+
+
 def test_what_a_client_dropped_is_counted_once_and_not_beyond_what_it_got() -> None:
     before = value("client_dropped_pictures_total")
     av = answer()

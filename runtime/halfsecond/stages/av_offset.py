@@ -184,6 +184,7 @@ class _FrameGrid:
 
     def __init__(self) -> None:
         self._frame_s = float("inf")
+        self._has_second = False
         self._last: tuple[float, int] | None = None
         """Of the picture before: its `pts`, and the whole frames that it was late."""
         self.repeated = 0
@@ -201,6 +202,9 @@ class _FrameGrid:
         late = int(max(0.0, playhead_s - pts_s) / self._frame_s + 1e-3)
         self._last = (pts_s, late)
         skipped = round((pts_s - before[0]) / self._frame_s) - 1
+        if not self._has_second:  # what was left out before the first one can be told now
+            self._has_second = True
+            skipped += round(before[0] / self._frame_s)
         repeated = max(0, skipped + late - before[1])
         self.repeated += repeated
         return repeated, skipped
