@@ -15,6 +15,7 @@ from fakes.servers import RunServer
 from halfsecond.assets import asset
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import Portrait, load_portrait
+from halfsecond.models.lipsync.avatar import Avatar
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ, Frame, LipSync
 from halfsecond.models.lipsync.expression import Expression
@@ -90,7 +91,7 @@ def answered(draw_s: float, *, can_skip: bool = True) -> tuple[list[float], AvOf
     """An answer of 10 s as a turn feeds it: how late each picture leaves, and the figures."""
     clock = Clock()
 
-    def open_driver(avatar: str = "", *, fps: int | None = None) -> LipSync:
+    def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         return LabouredFace(clock, draw_s, can_skip=can_skip)
 
     stage = LipSyncStage(lambda: open_driver, jpeg_quality=80, label="face", now=clock.now)
