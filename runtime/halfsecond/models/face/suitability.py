@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import PortraitError
-from halfsecond.models.face import points
 from halfsecond.models.face.finder import Face
+from halfsecond.models.face.mouth_sight import MouthSight
 
 MIN_EYE_DISTANCE_PX = 50.0
 """Below this the lips are too few pixels for their contours to be found."""
@@ -19,14 +19,26 @@ MAX_PITCH_RAD = 0.60
 MAX_ROLL_RAD = 0.60
 MIN_LUMA = 28.0
 """Mean brightness of the face, 0 to 255; darker ones have no contours left to find."""
-WHITE_LUMA, MAX_WHITE = 250, 0.30
-"""Brightness without any drawing left in it, and how much of a face may be so bright."""
+WHITE_LUMA, MAX_WHITE = 240, 0.45
+"""Brightness with hardly any drawing left in it (cameras and films reach 255 by a soft shoulder),
+and how much of a face may be so bright: usable faces have up to 0.27, glaring ones 0.60."""
 MIN_SHARPNESS = 4.5
 """Steepest edges of the face (95th percentile) at 100 px between the eyes, in percent of its mean
 brightness per pixel. The astronaut has 12; blurred by 3 px she has 4.7, and lips become stains."""
 MIN_MOUTH = 0.04
-"""Least `mouth_evidence`: twelve varied faces have 0.09 to 0.24, a grey and grainy one 0.06; with a
-hand before the mouth 0.02, with a mask 0.002 (`tests/fakes/portraits.py`)."""
+"""Least `MouthSight.contrast`: fingers of the sitter's own skin 0.02, a plain mask 0.002, a
+moustache over the lips 0.04, a grey and grainy photo of closed lips 0.06, others 0.09 to 0.42."""
+MIN_LIKENESS = 0.53
+"""Least `MouthSight.likeness`. Twelve people (`tests/faces`) and a photo made worse in twelve ways,
+some laughing or lit from one side, have 0.60 and more; four of them with a hand before the mouth
+0.02 to 0.46."""
+MAX_OTHER_COLOUR, MIN_REDDER = 11.0, 2.0
+"""Most `MouthSight.other_colour` where nothing is redder by so much than what is around it. Masks
+have 14 to 25 and no lips; beards as much, but lips."""
+_BEFORE_IT = (
+    "a hand, a mask or a moustache may be before it; use a picture in which the whole mouth is in "
+    "sight"
+)
 
 
 def check_faces(faces: list[Face], image: NDArray[np.uint8]) -> Face:
@@ -93,7 +105,7 @@ def _check_light(face: Face, image: NDArray[np.uint8]) -> None:
     white = float((grey >= WHITE_LUMA).mean())
     if white > MAX_WHITE:
         raise PortraitError(
-            f"the face is too bright ({100 * white:.0f} % of it is plain white, at most "
+            f"the face is too bright ({100 * white:.0f} % of it is nearly white, at most "
             f"{100 * MAX_WHITE:.0f} % can be used); expose it less, without a flash",
             reason="too_bright",
         )
@@ -110,48 +122,26 @@ def _check_light(face: Face, image: NDArray[np.uint8]) -> None:
 
 
 def _check_mouth(face: Face, image: NDArray[np.uint8]) -> None:
-    evidence = mouth_evidence(face, image)
-    if evidence < MIN_MOUTH:
+    seen = MouthSight.of(face, image)
+    if seen.contrast < MIN_MOUTH:
         raise PortraitError(
-            f"no lips can be seen where the mouth should be (contrast {evidence:.3f}, expected at "
-            f"least {MIN_MOUTH}): a hand, a mask or a moustache may be before it; use a picture "
-            "in which the whole mouth is in sight",
+            f"no lips can be seen where the mouth should be (contrast {seen.contrast:.3f}, "
+            f"expected at least {MIN_MOUTH}): {_BEFORE_IT}",
             reason="mouth_hidden",
         )
-
-
-def mouth_evidence(face: Face, image: NDArray[np.uint8]) -> float:
-    """How much stands out along the line between the lips: a seam, red lips, teeth.
-
-    The landmark model puts a mouth wherever one would be, behind hands too. Brightness and redness
-    are averaged along the lips, in which lips agree and fingers do not; what is left of them across
-    the mouth, after a straight line through it, is taken relative to the brightness.
-    """
-    import cv2
-
-    flat, eye = face.landmarks[:, :2], face.eye_distance_px
-    along = (flat[points.RIGHT_EYE_OUTER] - flat[points.LEFT_EYE_OUTER]) / eye
-    down = np.array([-along[1], along[0]], np.float32)
-    middle = (flat[list(points.UPPER_LIP_INNER)] + flat[list(points.LOWER_LIP_INNER)]) / 2
-    columns = middle[2:-2]  # without the corners, which shadows reach
-    across = np.linspace(-0.17, 0.17, 69, dtype=np.float32) * np.float32(eye)
-    at = (columns[None] + across[:, None, None] * down).astype(np.float32)
-    low = np.floor(at.reshape(-1, 2).min(axis=0) - 2).astype(int).clip(0)
-    high = np.ceil(at.reshape(-1, 2).max(axis=0) + 3).astype(int)
-    part = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
-    if not part.size:
-        return 0.0
-    lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    lab = cv2.GaussianBlur(lab, (0, 0), 0.012 * eye)
-    seen = cv2.remap(lab, at - low.astype(np.float32), None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
-    profile = np.asarray(seen, np.float64).mean(axis=1)
-    light, red = (_without_slope(profile[:, channel]) for channel in (0, 1))
-    return float((light.std() + red.std()) / max(profile[:, 0].mean(), 5.0))
-
-
-def _without_slope(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    at = np.linspace(-1.0, 1.0, len(values))
-    return np.asarray(values - np.polynomial.Polynomial.fit(at, values, 1)(at))
+    if seen.likeness < MIN_LIKENESS:
+        raise PortraitError(
+            f"no lips can be seen where the mouth should be (what is there is like lips by "
+            f"{seen.likeness:.2f}, expected at least {MIN_LIKENESS}): {_BEFORE_IT}",
+            reason="mouth_hidden",
+        )
+    if seen.other_colour > MAX_OTHER_COLOUR and seen.redder < MIN_REDDER:
+        raise PortraitError(
+            f"no lips can be seen where the mouth should be (the lower face has another colour "
+            f"than the upper, by {seen.other_colour:.0f} of Lab, expected at most "
+            f"{MAX_OTHER_COLOUR:.0f}): {_BEFORE_IT}",
+            reason="mouth_hidden",
+        )
 
 
 def _face_crop(face: Face, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
