@@ -11,6 +11,7 @@ from rich.progress import Progress
 from halfsecond.assets import asset
 from halfsecond.cli.options import ConfigFile, check_folder_of
 from halfsecond.config import load
+from halfsecond.models.lipsync.avatar_file import avatar_directory
 from halfsecond.stages.engines import open_store
 from halfsecond.stages.openers import DEMO_PORTRAIT
 from halfsecond_bench.clips import default_folder
@@ -26,6 +27,9 @@ def lipsync(
     portrait: Annotated[
         list[Path] | None, typer.Option(help="Picture of a face; several for more than one.")
     ] = None,
+    avatar: Annotated[
+        str, typer.Option(help="Judge this avatar instead, with its compiled mouth if it has one.")
+    ] = "",
     voice: Annotated[
         list[str] | None,
         typer.Option(help="hibari, kokoro/bf_emma, people …; by default hibari and people."),
@@ -58,6 +62,7 @@ def lipsync(
         ),
         wav2lip=wav2lip or (Path(settings.face.wav2lip) if settings.face.wav2lip else None),
         long_s=60.0 * minutes,
+        avatar=avatar_directory(avatar, store.home) if avatar else None,
     )
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("looking", total=None)

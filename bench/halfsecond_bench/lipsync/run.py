@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from halfsecond.config import Config
 from halfsecond.models.face.finder import FaceFinder
 from halfsecond.models.face.portrait import Portrait, load_portrait
 from halfsecond.models.lipsync.avatar import Avatar
+from halfsecond.models.lipsync.avatar_file import read_avatar
+from halfsecond.models.lipsync.compiled_mouth import FOLDER, CompiledMouth
 from halfsecond.models.lipsync.compositor import Compositor
 from halfsecond.models.lipsync.driver import LipSync
 from halfsecond.models.lipsync.expression import CLOSE_S, Expression
 from halfsecond.models.lipsync.mesh import MeshLipSync
 from halfsecond.models.lipsync.mood import MoodName
+from halfsecond.models.lipsync.wav2lip import MouthNetwork, Wav2LipSync
+from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
 from halfsecond_bench.lipsync.figures import MouthFigures, mouth_figures
 from halfsecond_bench.lipsync.kept import Keeping, KeptFigures
 from halfsecond_bench.lipsync.long_run import Drift, drift
@@ -82,24 +86,32 @@ class Trial:
     speeches: Sequence[Speech]
     wav2lip: Path | None = None
     long_s: float = 60.0
+    avatar: Path | None = None
+    """Directory of one that is judged instead of portraits, with its compiled mouth."""
+
+    def faces(self, size: tuple[int, int]) -> Iterator[tuple[str, Avatar]]:
+        """What speaks, by name; portraits at this size, an avatar at its own."""
+        if self.avatar is not None:
+            avatar = read_avatar(self.avatar)
+            yield avatar.name, avatar
+            return
+        for picture in self.portraits:
+            yield picture.stem, Avatar.of(self.portrait(picture, size))
 
     @property
     def drivers(self) -> dict[str, OpenDriver]:
         """By name."""
         found: dict[str, OpenDriver] = {"mesh": self._open_mesh}
         if self.wav2lip is not None:
-            found["wav2lip"] = self._wav2lip(self.wav2lip)
+            found["wav2lip"] = self._painted(Wav2LipNetwork(self.wav2lip, threads=1))
+        if self.avatar is not None and (self.avatar / FOLDER).is_dir():
+            found["compiled"] = self._painted(CompiledMouth(self.avatar, threads=1))
         return found
 
     def _open_mesh(self, avatar: Avatar, is_lively: bool) -> LipSync:
         return MeshLipSync(avatar, fps=self.config.face.fps, is_expressive=is_lively)
 
-    def _wav2lip(self, model: Path) -> OpenDriver:
-        from halfsecond.models.lipsync.wav2lip import Wav2LipSync
-        from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
-
-        network = Wav2LipNetwork(model, threads=1)
-
+    def _painted(self, network: MouthNetwork) -> OpenDriver:
         def open_driver(avatar: Avatar, is_lively: bool) -> LipSync:
             compositor = Compositor(avatar, expression=Expression(is_on=is_lively))
             return Wav2LipSync(network, compositor, fps=self.config.face.fps)
@@ -126,10 +138,9 @@ def measure(trial: Trial, *, progress: Progress) -> tuple[LipSyncReport, list[St
     strips: list[Strip] = []
     seen_seams: dict[str, SeamFigures] = {}
     drifts: dict[str, Drift] = {}
-    for picture in trial.portraits:
-        avatar = Avatar.of(trial.portrait(picture, SPEED_SIZES[0]))
+    for face, avatar in trial.faces(SPEED_SIZES[0]):
         for name, open_driver in drivers.items():
-            strip, figures = _judge(trial, picture, avatar, (name, open_driver), progress)
+            strip, figures = _judge(trial, face, avatar, (name, open_driver), progress)
             strips.append(strip)
             judged += figures
             if name not in seen_seams:
@@ -153,7 +164,7 @@ def measure(trial: Trial, *, progress: Progress) -> tuple[LipSyncReport, list[St
 
 def _judge(
     trial: Trial,
-    picture: Path,
+    face: str,
     avatar: Avatar,
     driver: tuple[str, OpenDriver],
     progress: Progress,
@@ -162,7 +173,7 @@ def _judge(
     figures: list[Judged] = []
     shots = [Shot("portrait", avatar.portrait.image)]
     for number, speech in enumerate(trial.speeches):
-        progress(f"{name}, {picture.stem}, {speech.voice}")
+        progress(f"{name}, {face}, {speech.voice}")
         still = open_driver(avatar, False)
         keeping, snapshots = Keeping(avatar.portrait), Snapshots(speech, still.fps)
         watches = (keeping.watch, snapshots.watch)
@@ -170,12 +181,12 @@ def _judge(
         mouth = mouth_figures(seen, commands_opening=name == "mesh")
         kept = keeping.figures()
         figures.append(
-            Judged(driver=name, portrait=picture.stem, voice=speech.voice, mouth=mouth, kept=kept)
+            Judged(driver=name, portrait=face, voice=speech.voice, mouth=mouth, kept=kept)
         )
         if number == 0:
             shots += [Shot("rest", still.idle().image), *snapshots.in_order()]
     shots += looks(open_driver(avatar, True))
-    return Strip(f"{name}, {picture.stem}", avatar.portrait, shots), figures
+    return Strip(f"{name}, {face}", avatar.portrait, shots), figures
 
 
 def looks(driver: LipSync) -> list[Shot]:
@@ -195,18 +206,19 @@ def looks(driver: LipSync) -> list[Shot]:
 
 def _speeds(trial: Trial, drivers: dict[str, OpenDriver], progress: Progress) -> list[Speed]:
     found = []
-    for size in SPEED_SIZES:
-        avatar = Avatar.of(trial.portrait(trial.portraits[0], size))
+    for size in SPEED_SIZES if trial.avatar is None else SPEED_SIZES[:1]:
+        _, avatar = next(trial.faces(size))
+        width, height = avatar.portrait.size
         for name, open_driver in drivers.items():
-            progress(f"{name}: speed at {size[0]}x{size[1]}")
+            progress(f"{name}: speed at {width}x{height}")
             times = take(open_driver(avatar, True), trial.speeches[0], None)
             frame_ms = distribution(times.frame_ms[WARM_UP_FRAMES:])
             core_ms = distribution(times.core_ms[WARM_UP_FRAMES:])
             found.append(
                 Speed(
                     driver=name,
-                    width=size[0],
-                    height=size[1],
+                    width=width,
+                    height=height,
                     frame_ms=frame_ms,
                     core_ms=core_ms,
                     fps_p95=round(1000 / core_ms.p95, 1),

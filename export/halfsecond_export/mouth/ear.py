@@ -26,7 +26,7 @@ class Ear:
     """From what is heard to the numbers that decide the mouth.
 
     The face meets the sound late in a generator: all before that is the same for every face, takes
-    a fiftieth of its time, and is kept as it was trained.
+    a fortieth of its time, and is kept as it was trained.
     """
 
     model: Any
