@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from numpy.typing import NDArray
 from fakes import recordings
 from halfsecond import audio
 from halfsecond.models.speaker.encoder import SpeakerEncoder, similarity
-from halfsecond_export.voice.kokoro_speakers import TIMBRE, read_kokoro_speakers
+from halfsecond_export.voice.kokoro_speakers import (
+    TIMBRE,
+    measure_kokoro_speakers,
+    read_kokoro_speakers,
+)
 from halfsecond_export.voice.pitch import typical_pitch_hz
 
 ModelDir = Callable[[str], Path]
@@ -51,6 +56,20 @@ def test_a_fit_begins_with_who_sounds_alike_and_takes_the_melody_of_the_language
         spoken = speakers.names[speakers.nearest(voice, pitch_hz, language="zh")]
         assert spoken.startswith("z")
         assert abs(np.log2(speakers.pitches_hz[speakers.names.index(spoken)] / pitch_hz)) < 0.6
+
+
+@pytest.mark.models
+def test_the_stored_speakers_are_what_is_heard_of_them(model_dir: ModelDir, tmp_path: Path) -> None:
+    names = ("af_heart", "am_michael", "zm_yunxi")
+    for name in names:
+        shutil.copy(model_dir("kokoro") / "voices" / f"{name}.bin", tmp_path)
+    measured = measure_kokoro_speakers(model_dir("kokoro"), model_dir("speaker-encoder"), tmp_path)
+    stored = read_kokoro_speakers()
+    assert measured.names == names
+    rows = [stored.names.index(name) for name in names]
+    np.testing.assert_allclose(measured.styles, stored.styles[rows], atol=1e-3)
+    np.testing.assert_allclose(measured.pitches_hz, stored.pitches_hz[rows], rtol=0.05)
+    assert np.sum(measured.voices * stored.voices[rows], axis=1).min() > 0.98
 
 
 def test_speakers_are_likely_timbres_and_others_are_not() -> None:

@@ -2,7 +2,8 @@
 
 kokoro_speakers.npz holds, of each speaker of Kokoro-82M v1.0 (Apache-2.0, hexgrad): the mean of the
 style vectors for 20 to 80 phonemes, the voice that Resemblyzer hears in one sentence spoken with
-it, and its pitch.
+it, and its pitch. `measure_kokoro_speakers` made them, from the voices in the package kokoro-js
+1.2.1 of npm.
 """
 
 from __future__ import annotations
@@ -13,9 +14,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from halfsecond import audio
+from halfsecond.models.speaker.encoder import MODEL_FILE, SpeakerEncoder
+from halfsecond.models.tts.english import EnglishPhonemizer
+from halfsecond.models.tts.kokoro import KOKORO_FILE, network_inputs, read_styles
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ
+from halfsecond.sessions import open_session
+from halfsecond_export.voice.pitch import typical_pitch_hz
+
 TIMBRE = 128
 """The first half of a style is what the decoder hears, the second what durations and pitch do."""
 _FILE = "kokoro_speakers.npz"
+_SENTENCE = "Welcome, I am happy to show you around the house today."
+_USUAL_PHONEMES = slice(20, 80)
+_SOFT = 0.01
+"""Amplitude; what is softer before and after the sentence is cut off."""
 _LEAST_VARIANCE = 1e-4
 """Added to each direction of a style, in which speakers differ by 0.016 on average: 54 speakers
 span 53 of 128 directions, and a new voice may need the others."""
@@ -66,3 +79,38 @@ def read_kokoro_speakers() -> KokoroSpeakers:
             voices=stored["voices"].astype(np.float32),
             pitches_hz=stored["pitches_hz"].astype(np.float32),
         )
+
+
+def measure_kokoro_speakers(kokoro: Path, encoder: Path, voices: Path) -> KokoroSpeakers:
+    """The speakers whose style vectors (`NAME.bin`) lie in `voices`, each heard in one sentence.
+
+    kokoro, encoder: directories of the catalog's `kokoro` and `speaker-encoder`.
+    """
+    session, heard = open_session(kokoro / KOKORO_FILE), SpeakerEncoder(encoder / MODEL_FILE)
+    phonemes = EnglishPhonemizer(is_british=False)(_SENTENCE)
+    names, styles, embedded, pitches_hz = list[str](), [], [], list[float]()
+    for path in sorted(voices.glob("*.bin")):
+        style = read_styles(path)[_USUAL_PHONEMES].mean(axis=0)
+        spoken = session.run(network_inputs(phonemes, style[None]))["audio"].reshape(-1)
+        samples = audio.resample(spoken, from_hz=SPEECH_RATE_HZ, to_hz=audio.RATE_HZ)
+        loud = np.flatnonzero(np.abs(samples) > _SOFT)
+        samples = samples[loud[0] : loud[-1] + 1]
+        names.append(path.stem)
+        styles.append(style)
+        embedded.append(heard.embed(samples))
+        pitches_hz.append(typical_pitch_hz(samples))
+    session.close()
+    return KokoroSpeakers(
+        tuple(names), np.stack(styles), np.stack(embedded), np.array(pitches_hz, np.float32)
+    )
+
+
+def write_kokoro_speakers(path: Path, speakers: KokoroSpeakers) -> None:
+    """Writes the file that `read_kokoro_speakers` reads."""
+    np.savez_compressed(
+        path,
+        names=np.array(speakers.names),
+        styles=speakers.styles.astype(np.float16),
+        voices=speakers.voices.astype(np.float16),
+        pitches_hz=speakers.pitches_hz.astype(np.float16),
+    )

@@ -274,13 +274,17 @@ def _blend_name(shares: Mapping[str, float]) -> str:
 
 
 def _blended_styles(parts: Mapping[Path, float]) -> NDArray[np.float32]:
-    styles = {path: _read_styles(path) for path in parts}
+    styles = {path: read_styles(path) for path in parts}
     rows = min(map(len, styles.values()))
     blended = sum(share * styles[path][:rows] for path, share in parts.items())
     return np.asarray(blended, np.float32)
 
 
-def _read_styles(path: Path) -> NDArray[np.float32]:
+def read_styles(path: Path) -> NDArray[np.float32]:
+    """(510, 256): a speaker's vectors, one per number of phonemes.
+
+    Raises ModelMissingError, ModelCorruptError.
+    """
     if not path.is_file():
         raise ModelMissingError(f"no speaker at {path}; run `halfsecond models fetch`")
     data = path.read_bytes()
