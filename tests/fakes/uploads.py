@@ -17,9 +17,11 @@ from fakes.peers import Peer
 from halfsecond.assets import asset
 from halfsecond.uploads.workshop import Workshop
 
-LARGEST_READ_BYTES = 64 << 20
-SKIPPED = ("site-packages", "node_modules", ".git")
-"""Many thousand files that no program of ours writes to while it runs."""
+LARGEST_BYTES = 16 << 20
+"""Twice what may be uploaded; larger files are others'."""
+SKIPPED = ("site-packages", "node_modules", ".git", "pytest-of-")
+"""Many thousand files that no program of ours writes to while it runs; of a test's own folder, give
+the folder itself."""
 
 FAKE_WORKER = """
 import sys, time, msgspec
@@ -96,7 +98,7 @@ def traces(
 def _written(roots: Iterable[Path], since_s: float) -> Iterator[Path]:
     for root in roots:
         for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if name not in SKIPPED]
+            folders[:] = [name for name in folders if not name.startswith(SKIPPED)]
             for name in names:
                 path = Path(folder, name)
                 try:
@@ -117,10 +119,9 @@ def _has(path: Path, needles: Sequence[bytes]) -> bool:
     try:
         if any(needle in os.fsencode(path.name) for needle in needles):
             return True
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size > LARGEST_BYTES:
             return False
-        with path.open("rb") as file:
-            data = file.read(LARGEST_READ_BYTES)
+        data = path.read_bytes()
     except OSError:
         return False
     return any(needle in data for needle in needles)
