@@ -79,6 +79,7 @@ async def visited(
     ):
         await page.go(f"http://127.0.0.1:{gateway.port}/")
         await page.until("document.body.dataset.phase === 'idle' && kiosk.player.output")
+        await page.until("kiosk.face.drawn > 0")
         await page.value(RECORD)
         yield page
 
