@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,14 @@ def test_a_server_gives_each_face_its_own_mouth_and_the_mesh_driver_where_there_
     assert own.avatar == "nova"
     assert isinstance(other, MeshLipSync)
     assert other.avatar == "iris"
+    visitors = replace(read_avatar(avatar(home, "iris")), name="nova")
+    assert isinstance(open_driver(visitors), MeshLipSync)
+    shutil.copytree(avatar(home, "iris"), avatar(home, "twin"))
+    manifest = avatar(home, "twin") / "artifact.json"
+    manifest.write_text(manifest.read_text().replace('"name": "iris"', '"name": "nova"'))
+    twin = open_driver("twin")
+    assert twin.avatar == "nova"
+    assert isinstance(twin, MeshLipSync)
     with pytest.raises(ModelMissingError, match="no compiled mouth"):
         open_drivers(FaceConfig(driver="compiled", avatar="iris"))
     with pytest.raises(ConfigError, match=r"needs face\.avatar"):

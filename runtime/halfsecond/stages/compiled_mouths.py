@@ -16,23 +16,18 @@ log = structlog.get_logger(__name__)
 
 
 class CompiledMouths:
-    """Mouths by their avatars' names. One thread at a time."""
+    """Mouths by the names of installed avatars. One thread at a time."""
 
-    def __init__(self, config: FaceConfig, own: str, home: Path) -> None:
-        """own: the name of the server's own avatar.
-
-        Raises what `CompiledMouth` does of the server's own avatar.
-        """
+    def __init__(self, config: FaceConfig, home: Path) -> None:
+        """Raises what `CompiledMouth` does of the server's own avatar."""
         self._config = config
         self._home = home
-        self._own = own
-        self._own_mouth = self._opened(config.avatar)
+        self.own = self._opened(config.avatar)
+        """Of the server's own avatar."""
         self._others: dict[str, CompiledMouth | None] = {}
 
     def get(self, avatar: str) -> CompiledMouth | None:
         """The mouth of an avatar that is there; None where it has none that can be used."""
-        if avatar == self._own:
-            return self._own_mouth
         if avatar not in self._others:
             while len(self._others) >= KEPT:
                 self._others.pop(next(iter(self._others)))

@@ -187,8 +187,8 @@ def _open_compiled(
     *,
     otherwise: OpenDriver,
 ) -> OpenDriver:
-    """`otherwise` makes the drivers of avatars that have no mouth of their own."""
-    from halfsecond.models.lipsync.compiled_mouth import NO_AVATAR
+    """`otherwise` makes the drivers of faces that have no mouth of their own, as visitors' have."""
+    from halfsecond.models.lipsync.compiled_mouth import NO_AVATAR, CompiledMouth
     from halfsecond.models.lipsync.compositor import Compositor
     from halfsecond.models.lipsync.expression import Expression
     from halfsecond.models.lipsync.wav2lip import Wav2LipSync
@@ -196,11 +196,15 @@ def _open_compiled(
 
     if not config.avatar:
         raise ConfigError(NO_AVATAR)
-    mouths = CompiledMouths(config, avatars.get().name, home or Path())
+    mouths = CompiledMouths(config, home or Path())
 
     def open_driver(avatar: str | Avatar = "", *, fps: int | None = None) -> LipSync:
         face = avatars.get(avatar)
-        mouth = mouths.get(face.name) if isinstance(avatar, str) else None
+        mouth: CompiledMouth | None = None  # a visitor's face has none, whatever it is called
+        if face is avatars.get():
+            mouth = mouths.own
+        elif isinstance(avatar, str):
+            mouth = mouths.get(avatar)
         if mouth is None:
             return otherwise(avatar, fps=fps)
         compositor = Compositor(
