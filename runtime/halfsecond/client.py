@@ -241,6 +241,10 @@ class Client:
             piece = wire.Upload(kind=kind, size=len(data), consent=consent, seq=seq)
             await self._send(piece, data[start : start + wire.MAX_PAYLOAD_BYTES])
 
+    async def grant(self, frames: int) -> None:
+        """Asks for so many further pictures, where `grants_credit` is False."""
+        await self._send(wire.Credit(frames=frames))
+
     async def report_playhead(
         self,
         *,

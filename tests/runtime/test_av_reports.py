@@ -118,7 +118,7 @@ async def test_the_tracks_of_webrtc_tell_how_late_their_pictures_are() -> None:
             turn=1, pts=number / 25, width=2, height=2, format="rgb", is_driven=True
         )
         pictures.add(header, rgb)
-    pictures._pick()
+    pictures.due()
     told = pictures.playhead(behind_s=0.1)
     assert told is not None
     assert (told.turn, told.dropped) == (1, 3)

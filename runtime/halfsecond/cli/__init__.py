@@ -90,13 +90,14 @@ def _options(
 
 
 def _mount() -> None:
-    from halfsecond.cli import config, demo, doctor, gateway, keys, models, serve, talk
+    from halfsecond.cli import config, demo, doctor, gateway, keys, models, serve, stream, talk
 
     app.add_typer(models.app, name="models", help="Fetch, list and verify models.")
     app.add_typer(config.app, name="config", help="Check and show the config.")
     app.command("demo")(demo.demo)
     app.command("serve")(serve.serve)
     app.command("talk")(talk.talk)
+    app.command("stream")(stream.stream)
     app.command("doctor")(doctor.doctor)
     app.command("keys")(keys.keys)
     app.command("gateway")(gateway.gateway)

@@ -175,11 +175,12 @@ class FacePictures(MediaStreamTrack):
                 raise MediaStreamError
             self._due_s = max(self._due_s + 1 / self._fps, self._now() - 1 / self._fps)
             await asyncio.sleep(max(0.0, self._due_s - self._now()))
-            picture = self._pick()
+            picture = self.due()
             if picture is not None:
                 return self._frame(*picture)
 
-    def _pick(self) -> tuple[wire.Video, bytes] | None:
+    def due(self) -> tuple[wire.Video, bytes] | None:
+        """The picture of what is heard now; None where it is the one that was taken last."""
         clock = self._sound.clock()
         if clock is None:
             picture, self._resting = self._resting, None
