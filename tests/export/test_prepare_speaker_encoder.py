@@ -125,6 +125,19 @@ def test_every_cut_of_a_checkpoint_is_corrupt(tmp_path: Path, save: Save) -> Non
             read_checkpoint(tmp_path / "cut.pt")
 
 
+def test_an_archive_of_any_time_is_corrupt_without_its_end(tmp_path: Path) -> None:
+    save_archive(tmp_path / "w.pt", {"a": np.arange(100, dtype=np.float32)})
+    with zipfile.ZipFile(tmp_path / "w.pt") as whole:
+        content = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(tmp_path / "then.pt", "w") as written:
+        for name, data in content.items():
+            # 20 s past the minute are stored as a new line, which ends an argument in a pickle.
+            written.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 20)), data)
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "then.pt").read_bytes()[:-37])
+    with pytest.raises(ModelCorruptError, match="fetch or copy it again"):
+        read_checkpoint(tmp_path / "cut.pt")
+
+
 def test_a_tensor_that_reaches_outside_its_numbers_is_corrupt(tmp_path: Path) -> None:
     save_archive(tmp_path / "w.pt", {"a": np.arange(100, dtype=np.float32)})
     with (

@@ -25,6 +25,7 @@ from halfsecond.errors import ModelCorruptError, ModelMissingError, UnsupportedM
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_NO_BEGINNING = "it does not begin as a checkpoint does"
 _DTYPES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -147,6 +148,11 @@ def _read_archive(path: Path) -> Any:
         return _Unpickler(BytesIO(archive.read(pickled)), storage).load()
 
 
+def _too_early(_saved: Any) -> _Storage:
+    """An archive without its end is read as pickles, and "P" asks for a storage."""
+    raise ValueError(_NO_BEGINNING)
+
+
 def _read_stream(path: Path) -> Any:
     """A magic number, a version, the writer's machine, the object, names and bytes of storages."""
     storages: dict[str, _Storage] = {}
@@ -158,9 +164,9 @@ def _read_stream(path: Path) -> Any:
         return storages.setdefault(key, _Storage(kind, size))
 
     with path.open("rb") as file:
-        magic, version, _ = (_Unpickler(file, storage).load() for _ in range(3))
+        magic, version, _ = (_Unpickler(file, _too_early).load() for _ in range(3))
         if (magic, version) != (_MAGIC, _PROTOCOL):
-            raise ValueError("it does not begin as a checkpoint does")
+            raise ValueError(_NO_BEGINNING)
         loaded = _Unpickler(file, storage).load()
         for key in _Unpickler(file, storage).load():
             kept = storages[key]
