@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -40,14 +41,16 @@ def stream(
         raise ConfigError(
             f"streaming needs the extra `gateway` ({error}): pip install 'halfsecond[gateway]'"
         ) from error
-    if fps is not None and fps != 25 and fps != 30:
-        raise ConfigError(f"--fps is {fps}; it can be 25 or 30")
+    try:
+        wished: Literal[25, 30] | None = msgspec.convert(fps, Literal[25, 30] | None)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"--fps is {fps}; it can be 25 or 30") from error
     hello = wire.Hello(
         client="halfsecond stream",
         video="rgb",
         credit=CREDIT,
         avatar=avatar or None,
-        fps=None if fps is None else 25 if fps == 25 else 30,
+        fps=wished,
     )
     client = Client(connect, hello=hello, keys=load_client_keys(keys) if keys else None)
     asyncio.run(_stream(client, target, lasts_s))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from halfsecond import wire
 from halfsecond.client import Client, Disconnected, Event
 from halfsecond.errors import ConfigError, ServerError
-from halfsecond.gateway.tracks import AnswerSound, FacePictures
+from halfsecond.gateway.tracks import FacePair
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ
 from halfsecond.synthetic_media import FACE_COMMENT
 
@@ -124,9 +124,7 @@ class Broadcast:
         client.grants_credit = False
         self._fps = welcome.fps
         self._owed = 0
-        self._sound = AnswerSound()
-        self._pictures = FacePictures(self._sound, fps=self._fps, taken=self._owe)
-        self._generation = 0
+        self._pair = FacePair(fps=self._fps, taken=self._owe)
         self._blocks: queue.Queue[_Block | None] = queue.Queue(WAITING)
         self._fault: Exception | None = None
         self._target = target
@@ -166,23 +164,7 @@ class Broadcast:
         async for event in self._client.events():
             on_event(event)
             if not isinstance(event, Disconnected):
-                self._take(event.message, event.payload)
-
-    def _take(self, header: wire.ServerMessage, payload: bytes) -> None:
-        if isinstance(header, wire.Welcome):
-            self._generation = 0
-            self._sound.restart()
-            self._pictures.restart(fps=header.fps)
-        if header.generation > self._generation:
-            self._generation = header.generation
-            self._sound.drop(header.generation)
-            self._pictures.drop(header.generation)
-        if isinstance(header, wire.Audio):
-            self._sound.add(header, payload)
-        elif isinstance(header, wire.Video):
-            self._pictures.add(header, payload)
-        elif isinstance(header, wire.Pause | wire.Resume):
-            self._sound.pause(is_paused=isinstance(header, wire.Pause))
+                self._pair.take(event.message, event.payload)
 
     async def _pace(self, reading: asyncio.Task[None]) -> None:
         """Block by block of the sound, with the pictures that are due in it.
@@ -193,8 +175,8 @@ class Broadcast:
         samples = number = 0
         newest: Picture | None = None
         while self._fault is None and not reading.done():
-            block = await self._sound.recv()
-            newest = self._pictures.due() or newest
+            block = await self._pair.sound.recv()
+            newest = self._pair.pictures.due() or newest
             await self._tell(is_report=(samples // block.samples) % PLAYHEAD_BLOCKS == 0)
             if newest is None:
                 continue
@@ -217,7 +199,7 @@ class Broadcast:
         owed, self._owed = self._owed, 0
         if owed:
             await self._client.grant(owed)
-        if is_report and (heard := self._pictures.playhead(behind_s=0.0)) is not None:
+        if is_report and (heard := self._pair.pictures.playhead(behind_s=0.0)) is not None:
             await self._client.report_playhead(
                 turn=heard.turn, pts_s=heard.pts, offset_s=heard.offset_s, dropped=heard.dropped
             )

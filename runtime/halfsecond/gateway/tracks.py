@@ -224,3 +224,30 @@ class FacePictures(MediaStreamTrack):
         frame.pts = int((self._now() - self._start_s) * VIDEO_RATE_HZ)
         frame.time_base = Fraction(1, VIDEO_RATE_HZ)
         return frame
+
+
+class FacePair:
+    """Both tracks of one session, filled with what the server says."""
+
+    def __init__(self, *, fps: int, taken: Callable[[int], None], now: Now = monotonic) -> None:
+        """taken: told how many pictures were shown or dropped."""
+        self.sound = AnswerSound(now=now)
+        self.pictures = FacePictures(self.sound, fps=fps, taken=taken, now=now)
+        self._generation = 0
+
+    def take(self, header: wire.Header, payload: bytes) -> None:
+        """Sound and pictures to their tracks; a newer generation voids what is older."""
+        if isinstance(header, wire.Welcome):
+            self._generation = 0
+            self.sound.restart()
+            self.pictures.restart(fps=header.fps)
+        if header.generation > self._generation:
+            self._generation = header.generation
+            self.sound.drop(header.generation)
+            self.pictures.drop(header.generation)
+        if isinstance(header, wire.Audio):
+            self.sound.add(header, payload)
+        elif isinstance(header, wire.Video):
+            self.pictures.add(header, payload)
+        elif isinstance(header, wire.Pause | wire.Resume):
+            self.sound.pause(is_paused=isinstance(header, wire.Pause))

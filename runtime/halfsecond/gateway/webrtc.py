@@ -27,7 +27,7 @@ from halfsecond.errors import ConfigError, ServerError, WireError
 from halfsecond.gateway.browser import BrowserHello, from_text, to_text
 from halfsecond.gateway.limits import Allowance
 from halfsecond.gateway.tokens import Bearer
-from halfsecond.gateway.tracks import AnswerSound, FacePictures
+from halfsecond.gateway.tracks import FacePair
 from halfsecond.gateway.visit import Visit, end_visit
 from halfsecond.gateway.visits import Visits
 
@@ -135,16 +135,12 @@ class _Peer:
         self._visits = visits
         self._outbox = Outbox()
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        self._sound = AnswerSound(now=visits.now)
-        self._pictures = FacePictures(
-            self._sound, fps=fps, taken=self._outbox.grant, now=visits.now
-        )
+        self._pair = FacePair(fps=fps, taken=self._outbox.grant, now=visits.now)
         self._allowance = Allowance(now=visits.now)
         self._channel: RTCDataChannel | None = None
         self._visit: Visit | None = None
         self._visiting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._generation = 0
         self._began_s = visits.now()
         self._ended = asyncio.Event()
 
@@ -155,8 +151,8 @@ class _Peer:
         connection.on("track", self._on_track)
         connection.on("datachannel", self._on_channel)
         await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
-        connection.addTrack(self._sound)
-        connection.addTrack(self._pictures)
+        connection.addTrack(self._pair.sound)
+        connection.addTrack(self._pair.pictures)
         await connection.setLocalDescription(await connection.createAnswer())
         return {"type": "answer", "sdp": connection.localDescription.sdp}
 
@@ -174,8 +170,8 @@ class _Peer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._leave()
-        self._sound.stop()
-        self._pictures.stop()
+        self._pair.sound.stop()
+        self._pair.pictures.stop()
         await self._connection.close()
 
     def _spawn(self, coroutine: Any) -> None:
@@ -270,27 +266,11 @@ class _Peer:
     async def _write(self) -> None:
         while True:
             header, payload = await self._outbox.next()
-            if isinstance(header, wire.Welcome):
-                self._generation = 0
-                self._sound.restart()
-                self._pictures.restart(fps=header.fps)
-            self._raise(header.generation)
-            if isinstance(header, wire.Audio):
-                self._sound.add(header, payload)
-            elif isinstance(header, wire.Video):
-                self._pictures.add(header, payload)
-            else:
+            self._pair.take(header, payload)
+            if not isinstance(header, wire.Audio | wire.Video):
                 self._tell(header)
 
-    def _raise(self, generation: int) -> None:
-        if generation > self._generation:
-            self._generation = generation
-            self._sound.drop(generation)
-            self._pictures.drop(generation)
-
     def _tell(self, header: wire.Header) -> None:
-        if isinstance(header, wire.Pause | wire.Resume):
-            self._sound.pause(is_paused=isinstance(header, wire.Pause))
         channel = self._channel
         if channel is None or channel.readyState != "open":
             return
@@ -303,6 +283,6 @@ class _Peer:
         """The playhead, as far as a sender can know it."""
         while True:
             await asyncio.sleep(PLAYHEAD_S)
-            heard = self._pictures.playhead(behind_s=PLAYOUT_S)
+            heard = self._pair.pictures.playhead(behind_s=PLAYOUT_S)
             if heard is not None and self._visit is not None:
                 await self._visit.act(heard)
