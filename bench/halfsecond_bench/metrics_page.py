@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 
-from prometheus_client.parser import text_string_to_metric_families
+from halfsecond.metrics_page import read_page, samples
 
 TIMEOUT_S = 5.0
 
@@ -21,23 +20,15 @@ class MetricsPage:
 
         The prefix `halfsecond_` is left out. Raises OSError where nobody answers.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        try:
-            connection.request("GET", "/metrics")
-            return parse(connection.getresponse().read().decode())
-        finally:
-            connection.close()
+        return parse(read_page(self.port, limit_s=TIMEOUT_S))
 
 
 def parse(text: str) -> dict[str, float]:
     """The values of a page in Prometheus' text format, named as `MetricsPage.read` tells."""
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(sample.labels.values())
-            name = sample.name.removeprefix("halfsecond_")
-            found[f"{name}{{{labels}}}" if labels else name] = sample.value
-    return found
+    return {
+        f"{name}{{{','.join(labels)}}}" if labels else name: value
+        for name, labels, value in samples(text)
+    }
 
 
 def free_port() -> int:

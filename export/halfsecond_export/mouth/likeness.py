@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.artifact import Check
-from halfsecond.models.lipsync.wav2lip import MOUTH_REGION
 from halfsecond_export.wav2lip.footage import Patches, Sitter
 from halfsecond_export.wav2lip.parity import (
     LEAST_MOTION,
     TOLERANCES,
     correlation,
+    kept,
+    lost,
     motion,
+    mouth_of,
     mouth_ssim,
 )
 
@@ -83,23 +85,16 @@ def opened(wanted: NDArray[np.float32], found: NDArray[np.float32], at: NDArray[
 
 
 def _mouth(patches: Patches) -> NDArray[np.float32]:
-    side = patches.shape[1]
-    rows, columns = (slice(int(r.start * side), int(r.stop * side)) for r in MOUTH_REGION)
+    rows, columns = mouth_of(patches.shape[1])
     return patches[:, rows, columns].astype(np.float32)
 
 
 def checks(found: Likeness) -> tuple[Check, ...]:
     """What was measured, and what must hold for it to mean anything: see `wav2lip.parity`."""
-    n, tolerance = found.frames, TOLERANCE
+    n = found.frames
     return (
         Check(what="mouth PSNR", value=found.psnr_db, unit=" dB", n=n),
-        Check(what="mouth SSIM", value=found.ssim, n=n, at_least=tolerance.ssim),
-        Check(
-            what="aperture correlation",
-            value=found.aperture_correlation,
-            n=n,
-            at_least=tolerance.aperture_correlation,
-        ),
+        *kept(found.ssim, found.aperture_correlation, TOLERANCE, n=n),
         Check(
             what="narrowest lips opened by",
             value=found.opened,
@@ -114,16 +109,11 @@ def checks(found: Likeness) -> tuple[Check, ...]:
             n=n,
             at_least=LEAST_MOTION,
         ),
-        Check(
-            what="mouth SSIM with sounds exchanged",
-            value=found.exchanged_ssim,
+        *lost(
+            found.exchanged_ssim,
+            found.exchanged_correlation,
+            TOLERANCE,
             n=n,
-            at_most=tolerance.ssim,
-        ),
-        Check(
-            what="aperture correlation with sounds exchanged",
-            value=found.exchanged_correlation,
-            n=n,
-            at_most=tolerance.aperture_correlation,
+            by="sounds exchanged",
         ),
     )

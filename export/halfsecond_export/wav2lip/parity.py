@@ -117,6 +117,12 @@ def mouth_ssim(left: Patches, right: Patches) -> float:
     return float(np.mean([_ssim(a, b) for a, b in zip(left, right, strict=True)]))
 
 
+def mouth_of(side_px: int) -> tuple[slice, slice]:
+    """Rows and columns of the mouth in a square picture."""
+    rows, columns = (slice(int(r.start * side_px), int(r.stop * side_px)) for r in MOUTH_REGION)
+    return rows, columns
+
+
 def _ssim(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     import cv2
 
@@ -130,8 +136,7 @@ def _ssim(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     shared = blurred(a * b) - mean_a * mean_b
     level = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     similarity = level * (2 * shared + c2) / (spread + c2)
-    rows, columns = (slice(int(r.start * len(a)), int(r.stop * len(a))) for r in MOUTH_REGION)
-    return float(similarity[rows, columns].mean())
+    return float(similarity[mouth_of(len(a))].mean())
 
 
 def checks(found: Likeness, control: Likeness, precision: Precision) -> tuple[Check, ...]:
@@ -144,32 +149,43 @@ def checks(found: Likeness, control: Likeness, precision: Precision) -> tuple[Ch
     return (
         Check(what="largest error", value=found.max_error, n=frames),
         Check(what="relative error", value=found.relative_error, n=frames),
-        Check(what="mouth SSIM", value=found.ssim, n=frames, at_least=tolerance.ssim),
-        Check(
-            what="aperture correlation",
-            value=found.aperture_correlation,
-            n=frames,
-            at_least=tolerance.aperture_correlation,
-        ),
+        *kept(found.ssim, found.aperture_correlation, tolerance, n=frames),
         Check(
             what="motion of the source's mouth",
             value=found.source_motion,
             n=frames,
             at_least=LEAST_MOTION,
         ),
-        Check(
-            what="mouth SSIM with channels moved",
-            value=control.ssim,
-            n=frames,
-            at_most=tolerance.ssim,
-        ),
-        Check(
-            what="aperture correlation with channels moved",
-            value=control.aperture_correlation,
-            n=frames,
-            at_most=tolerance.aperture_correlation,
-        ),
+        *lost(control.ssim, control.aperture_correlation, tolerance, n=frames, by="channels moved"),
     )
+
+
+def kept(ssim: float, aperture_correlation: float, at_least: Tolerance, *, n: int) -> list[Check]:
+    """How alike two mouths are, which must be at least so much."""
+    return [
+        Check(what="mouth SSIM", value=ssim, n=n, at_least=at_least.ssim),
+        Check(
+            what="aperture correlation",
+            value=aperture_correlation,
+            n=n,
+            at_least=at_least.aperture_correlation,
+        ),
+    ]
+
+
+def lost(
+    ssim: float, aperture_correlation: float, at_most: Tolerance, *, n: int, by: str
+) -> list[Check]:
+    """The same of a negative control, which must fail. by: what was done to it."""
+    return [
+        Check(what=f"mouth SSIM with {by}", value=ssim, n=n, at_most=at_most.ssim),
+        Check(
+            what=f"aperture correlation with {by}",
+            value=aperture_correlation,
+            n=n,
+            at_most=at_most.aperture_correlation,
+        ),
+    ]
 
 
 def reasons(artifact: Artifact) -> list[str]:
