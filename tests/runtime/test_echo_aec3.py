@@ -132,6 +132,27 @@ for table in ("tcp", "tcp6", "udp", "udp6"):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@needs_package
+def test_no_record_of_the_librarys_log_reaches_python() -> None:
+    """One on its way while the interpreter ends would abort the process."""
+    program = """
+import ctypes, logging, time
+from halfsecond.models.echo.aec3 import open_aec3
+open_aec3()
+from livekit.rtc._ffi_client import FfiClient
+time.sleep(0.5)  # the records of the start, which only appear where a program asks for them
+logging.basicConfig(level=0, format="PYTHON %(message)s")
+answer, length = ctypes.POINTER(ctypes.c_ubyte)(), ctypes.c_size_t()
+FfiClient.instance._ffi_lib.livekit_ffi_request(
+    (ctypes.c_ubyte * 2)(255, 255), 2, ctypes.byref(answer), ctypes.byref(length))
+time.sleep(0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "failed to decode request" in done.stderr
+    assert "PYTHON" not in done.stderr
+
+
 def test_importing_the_cancellers_loads_no_package() -> None:
     program = "import sys, halfsecond.models.echo.registry; print('livekit.rtc' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 from typing import Any
 
 import numpy as np
@@ -133,5 +132,18 @@ def import_rtc() -> Any:
             f"echo cancellation needs the livekit package ({error}); run "
             '`pip install "halfsecond[aec]"`, or set [echo] kind = "none"'
         ) from error
-    logging.getLogger("livekit").setLevel(logging.WARNING)
+    _keep_log_in_library(importlib.import_module("livekit.rtc._ffi_client"))
     return rtc
+
+
+def _keep_log_in_library(ffi_client: Any) -> None:
+    """The library's log goes to stderr (errors only), not through Python.
+
+    As the package starts it, each record comes to Python on a thread of the library, the one that
+    is written while the process ends too. Where that one finds the interpreter gone, the thread is
+    ended in the middle of Rust code, and that aborts the process: once in some hundred exits.
+    """
+    client = ffi_client.FfiClient.instance
+    client._ffi_lib.livekit_ffi_initialize(
+        ffi_client.ffi_event_callback, False, b"python", ffi_client.__version__.encode("ascii")
+    )
