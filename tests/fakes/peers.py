@@ -43,6 +43,13 @@ class Peer:
 
         return await asyncio.wait_for(read(), timeout_s)
 
+    async def receive_until(self, last: str, *kinds: str) -> list[dict[str, Any]]:
+        """The messages of these types before the first one of type `last`."""
+        before: list[dict[str, Any]] = []
+        while (message := await self.receive(last, *kinds))["type"] != last:
+            before.append(message)
+        return before
+
     async def hello(self, **wishes: Any) -> dict[str, Any]:
         """Opens a session; the welcome."""
         await self.send("hello", **wishes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from halfsecond import wire
@@ -14,6 +15,9 @@ AUDIO_RATES_HZ = range(8_000, 192_001)
 MAX_CHANNELS = 8
 MAX_AUDIO_S = 1.0
 """Audio in one message. Longer blocks would wait as megabytes, and hold up other sessions' VAD."""
+TELL_AGAIN_S = 1.0
+"""How long a client whose audio is dropped is not told again: an answer to every block would fill
+its queue, and with it go the answers that it waits for."""
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Connection:
     sender: asyncio.Task[None] | None = None
     audio_seq: int = -1
     """Of the last audio that came."""
+    told_too_fast_s: float = -math.inf
+    """When the client was last told that its audio is dropped."""
 
     def act(self, message: wire.ClientMessage, payload: bytes) -> None:
         """Does what the client asks of its session.
@@ -40,7 +46,8 @@ class Connection:
         if isinstance(message, wire.Audio):
             self._on_audio(message, payload)
         elif isinstance(message, wire.EndOfAudio):
-            self._check_pace(is_taken=session.end_of_audio())
+            if not session.end_of_audio():
+                self._tell_too_fast()
         elif isinstance(message, wire.Text):
             self._on_text(message)
         elif isinstance(message, wire.Greet):
@@ -75,12 +82,13 @@ class Connection:
             raise WireError(
                 f"a message holds {MAX_AUDIO_S:g} s of audio, this one {duration_s:g} s"
             )
-        self._check_pace(is_taken=self.session.hear(payload))
+        if not self.session.hear(payload) and self.heard_s - self.told_too_fast_s >= TELL_AGAIN_S:
+            self.told_too_fast_s = self.heard_s
+            self._tell_too_fast()
 
-    def _check_pace(self, *, is_taken: bool) -> None:
-        if not is_taken:
-            message = "audio comes faster than it can be heard; this message was dropped"
-            self.outbox.put(wire.Error(session=self.session.name, code="too_fast", message=message))
+    def _tell_too_fast(self) -> None:
+        message = "audio comes faster than it can be heard; some of it was dropped"
+        self.outbox.put(wire.Error(session=self.session.name, code="too_fast", message=message))
 
 
 def refusal(hello: wire.Hello) -> tuple[str, str] | None:
