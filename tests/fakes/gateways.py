@@ -121,7 +121,7 @@ class RunningGateway:
         """One HTTP request, from a thread."""
 
         def ask() -> Answered:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
             try:
                 connection.request(method, path, body=body or None, headers=headers or {})
                 answer = connection.getresponse()

@@ -41,7 +41,7 @@ def real_face(face_models: Path) -> Engines:
 
 def real_workshop(face_models: Path) -> Workshop:
     """Workers that look for faces."""
-    return Workshop({"face": str(face_models)}, most_megapixels=50, time_limit_s=60)
+    return Workshop({"face": str(face_models)}, most_megapixels=50, time_limit_s=300)
 
 
 async def serve(address: str, face_models: Path) -> None:

@@ -39,7 +39,7 @@ sys.stdout.buffer.write(msgspec.msgpack.encode(made))
 """
 
 
-def fake_workshop(*, time_limit_s: float = 10.0) -> Workshop:
+def fake_workshop(*, time_limit_s: float = 60.0) -> Workshop:
     """Makes something of everything that is not "bad", "slow" or a "crash"."""
     command = (sys.executable, "-c", FAKE_WORKER)
     return Workshop({}, most_megapixels=50, time_limit_s=time_limit_s, command=command)

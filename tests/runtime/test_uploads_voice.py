@@ -154,7 +154,7 @@ def test_a_reading_becomes_a_voiceprint_that_says_who_agreed(
     models: dict[str, str], clips_dir: Path
 ) -> None:
     reader = wav_of(recordings.reader(clips_dir))
-    workshop = Workshop(models, most_megapixels=50, time_limit_s=60)
+    workshop = Workshop(models, most_megapixels=50, time_limit_s=300)
     job = Job(kind="voice", data=reader, consent=CONSENT, today="2026-11-29")
     made = asyncio.run(workshop.make(job))
     assert made.product, made

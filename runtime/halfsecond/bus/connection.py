@@ -46,8 +46,7 @@ class Connection:
         if isinstance(message, wire.Audio):
             self._on_audio(message, payload)
         elif isinstance(message, wire.EndOfAudio):
-            if not session.end_of_audio():
-                self._tell_too_fast()
+            self._on_end_of_audio()
         elif isinstance(message, wire.Text):
             self._on_text(message)
         elif isinstance(message, wire.Greet):
@@ -84,6 +83,10 @@ class Connection:
             )
         if not self.session.hear(payload) and self.heard_s - self.told_too_fast_s >= TELL_AGAIN_S:
             self.told_too_fast_s = self.heard_s
+            self._tell_too_fast()
+
+    def _on_end_of_audio(self) -> None:
+        if not self.session.end_of_audio():
             self._tell_too_fast()
 
     def _tell_too_fast(self) -> None:
