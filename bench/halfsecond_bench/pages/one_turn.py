@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from halfsecond.timeline import Timeline
 from halfsecond_bench.critical_path import Piece, pieces_of
-from halfsecond_bench.pages.plot import Axis, bar, beside, chart, scale, text, vertical
+from halfsecond_bench.pages.moments import GAP, Moment, Place, places_of
+from halfsecond_bench.pages.plot import Axis, bar, chart, scale, text, vertical
 
 ROWS = (
     ("silence", "pause", ""),
@@ -24,9 +25,13 @@ MOMENTS = (
 ROW_PX = 38
 SHOWN_AFTER_S = 0.06
 LEAST_SHOWN_S = 0.4
-INSIDE_PERCENT = 13
-"""A bar of this width has room for its length on a phone."""
-LEAST_NAMED_MS = 6
+PIECES = {"judge": "judge", "llm": "clause", "held": "held", "delivery": "delivery"}
+"""What a piece is called where its row does not say it."""
+LEAST_NAMED_MS = 1
+NARROWEST_PX = 285
+"""A chart on a phone of 320 px; what is clear there is clear on a wider screen."""
+LETTER_PX = 6.9
+"""A letter of 12 px, a wide one of those that systems have (DejaVu Sans takes 6.5)."""
 
 
 def axis_of(*turns: Timeline) -> Axis:
@@ -43,21 +48,54 @@ def waterfall(turn: Timeline, axis: Axis | None = None) -> str:
     turn, axis = turn.relative(), axis or axis_of(turn)
     top = 15 * len(MOMENTS) + 4
     bottom = top + ROW_PX * len(ROWS)
-    content = [scale(axis, top=top, bottom=bottom)]
+    pieces = pieces_of(turn)
+    drawn, words = [scale(axis, top=top, bottom=bottom)], []
     for number, (label, kind, stage) in enumerate(ROWS):
         y = top + ROW_PX * number
-        content.append(text(0, y + 13, label, kind="soft"))
-        content.extend(_faint(turn, axis, stage, kind, y + 18))
-    for piece in pieces_of(turn):
-        y = top + ROW_PX * ROW_OF.get(piece.stage, 0) + 18
-        content.append(bar(axis, piece.start_ms, piece.end_ms, y=y, height=15, kind=piece.stage))
-        content.append(_length(axis, piece, y + 12))
-    for number, (name, words) in enumerate(MOMENTS):
-        if name in turn.marks:
-            at_ms, y = 1000 * turn.marks[name], 15 * number + 11
-            content.append(vertical(axis, at_ms, top=y - 9, bottom=bottom, kind="mark"))
-            content.append(beside(axis, at_ms, y, f"{words} {at_ms:.0f} ms"))
+        mine = [piece for piece in pieces if ROW_OF.get(piece.stage, 0) == number]
+        drawn.extend(_faint(turn, axis, stage, kind, y + 18))
+        drawn.extend(
+            bar(axis, piece.start_ms, piece.end_ms, y=y + 18, height=15, kind=piece.stage)
+            for piece in mine
+        )
+        words.append(text(0, y + 13, _heading(label, mine), kind="soft"))
+    lines, named = _moments(turn, axis, bottom)
+    content = [*drawn, *lines, *words, *named]
     return chart(content, height_px=bottom + 20, label=f"waterfall of: {turn.question}")
+
+
+def _heading(label: str, pieces: list[Piece]) -> str:
+    """A row's name and how long its pieces took, which no bar is too short to say."""
+    lengths = [
+        f"{PIECES.get(piece.stage, '')} {piece.length_ms:.0f} ms".strip()
+        for piece in pieces
+        if piece.length_ms >= LEAST_NAMED_MS
+    ]
+    return f"{label}: {', '.join(lengths)}" if lengths else label
+
+
+def _moments(turn: Timeline, axis: Axis, bottom: float) -> tuple[list[str], list[str]]:
+    """The lines of what a visitor notices, and the words beside them."""
+    seen = [
+        (1000 * turn.marks[name], f"{words} {1000 * turn.marks[name]:.0f} ms")
+        for name, words in MOMENTS
+        if name in turn.marks
+    ]
+    places = places_of(
+        [Moment(NARROWEST_PX * axis.at(at_ms) / 100, LETTER_PX * len(w)) for at_ms, w in seen],
+        width=NARROWEST_PX,
+    )
+    lines, named = [], []
+    for (at_ms, words), place in zip(seen, places, strict=True):
+        y = 15 * place.row + 11
+        lines.append(vertical(axis, at_ms, top=y - 9, bottom=bottom, kind="mark"))
+        named.append(_beside(axis.at(at_ms), y, words, place))
+    return lines, named
+
+
+def _beside(at: float, y: float, words: str, place: Place) -> str:
+    anchor, dx = ("start", GAP) if place.is_right else ("end", -GAP)
+    return text(at, y, words, anchor=anchor, dx=dx)
 
 
 def _faint(turn: Timeline, axis: Axis, stage: str, kind: str, y: float) -> list[str]:
@@ -81,16 +119,3 @@ def _faint(turn: Timeline, axis: Axis, stage: str, kind: str, y: float) -> list[
         for start, end, detail in spans
         if end > axis.low and start < axis.high
     ]
-
-
-def _length(axis: Axis, piece: Piece, y: float) -> str:
-    """The length of a piece: in it where there is room, else before it, or after its judge."""
-    words = f"{piece.length_ms:.0f} ms"
-    left, right = axis.at(piece.start_ms), axis.at(piece.end_ms)
-    if right - left >= INSIDE_PERCENT:
-        return text((left + right) / 2, y, words, kind="on", anchor="middle")
-    if piece.length_ms < LEAST_NAMED_MS:
-        return ""
-    if left > INSIDE_PERCENT and piece.stage != "llm":
-        return text(left, y, words, anchor="end", dx=-4)
-    return text(right, y, words, dx=4)
