@@ -74,8 +74,13 @@ function showTurn(record) {
 }
 
 function showList(id, rows) {
+  const shown = rows.filter(([, value]) => value !== undefined && value !== null);
   find(id).replaceChildren(
-    ...rows.filter(([, value]) => value !== undefined && value !== null).flatMap(([name, value]) => [element("dt", name), element("dd", value)]),
+    ...shown.map(([name, value]) => {
+      const row = element("div");
+      row.append(element("dt", name), element("dd", value));
+      return row;
+    }),
   );
 }
 
@@ -93,7 +98,10 @@ function showMachine(machine) {
   ]);
 }
 
-const signed = (s) => `${s < 0 ? "−" : "+"}${Math.abs(1000 * s).toFixed(0)} ms`;
+function signed(s) {
+  const ms = Math.round(1000 * s);
+  return `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
+}
 
 /** Sound against lips, where a face has spoken; positive: the sound is ahead. */
 function lips(server) {
