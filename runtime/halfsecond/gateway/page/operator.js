@@ -8,7 +8,7 @@ const NAMES = {
   first_audio_sent: "first sound sent",
   first_frame_sent: "first moving picture sent",
   page_first_audio: "first sound at the loudspeaker",
-  page_first_frame: "first moving picture on the screen",
+  page_first_frame: "first moving picture on screen",
 };
 const find = (selector) => document.querySelector(selector);
 const token = takeToken();
@@ -100,7 +100,7 @@ function showMachine(machine) {
 
 function signed(s) {
   const ms = Math.round(1000 * s);
-  return `${ms < 0 ? "−" : "+"}${Math.abs(ms)} ms`;
+  return `${ms < 0 ? "−" : ms > 0 ? "+" : ""}${Math.abs(ms)} ms`;
 }
 
 /** Sound against lips, where a face has spoken; positive: the sound is ahead. */
