@@ -5,59 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fakes.engines import FakeEngines
-from fakes.gateways import LOUD_BLOCK, RunningGateway, running_gateway
-from fakes.servers import QUICK, RunServer
-from halfsecond.config import GatewayConfig
-from halfsecond.gateway.tokens import Scope, Tokens, make_secret
-
-HOUR_S = 3600.0
-
-
-class Locked:
-    """A gateway that asks for tokens, before engines that count what reaches them."""
-
-    def __init__(self, gateway: RunningGateway, engines: FakeEngines, tokens: Tokens) -> None:
-        self.gateway = gateway
-        self.engines = engines
-        self._tokens = tokens
-
-    def token(self, *scopes: Scope, lasts_s: float = HOUR_S) -> str:
-        return self._tokens.issue(name="test", scopes=scopes, lasts_s=lasts_s)
-
-    @property
-    def requests(self) -> int:
-        """Questions that any engine was given."""
-        stages = (self.engines.asr, self.engines.llm, self.engines.tts)
-        return sum(len(stage.requests) for stage in stages)
-
-
-@asynccontextmanager
-async def locked(run_server: RunServer, tmp_path: Path, **settings: Any) -> AsyncIterator[Locked]:
-    secret = tmp_path / "token.secret"
-    tokens = Tokens(make_secret(secret), clock=time.time)
-    config = msgspec.structs.replace(
-        QUICK,
-        gateway=GatewayConfig(
-            **{"token_secret": str(secret), "requests_per_s": 1000.0, **settings}
-        ),
-    )
-    async with (
-        run_server(config) as server,
-        running_gateway(config, server.address, clock=time.time) as gateway,
-    ):
-        yield Locked(gateway, server.engines, tokens)
+from fakes.gateways import LOUD_BLOCK
+from fakes.locked_gateways import HOUR_S, Locked, forged, locked
+from fakes.servers import RunServer
 
 
 def test_the_counter_sees_what_reaches_an_engine() -> None:
@@ -70,17 +28,12 @@ def test_the_counter_sees_what_reaches_an_engine() -> None:
 async def test_whoever_has_the_right_token_is_let_in(run_server: RunServer, tmp_path: Path) -> None:
     async with locked(run_server, tmp_path) as door:
         token = door.token("talk")
-        assert (await get(door, "/api/info", token)).status == 200
+        assert (await door.ask("/api/info", token)).status == 200
         async with door.gateway.browser(token=token) as browser:
             await browser.say(type="text", text="When do you close?")
             await browser.until("turn_end", reason="complete")
         assert door.requests > 0
-        assert (await get(door, "/api/operator", door.token("operate"))).status == 200
-
-
-async def get(door: Locked, path: str, token: str = "", method: str = "GET") -> Any:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return await door.gateway.request(method, path, headers=headers)
+        assert (await door.ask("/api/operator", door.token("operate"))).status == 200
 
 
 HTTP_TABLE: list[tuple[str, str, str, int]] = [
@@ -113,9 +66,7 @@ def tokens_of(door: Locked) -> dict[str, str]:
     return {
         "none": "",
         "expired": door.token("talk", "operate", lasts_s=-HOUR_S),
-        "forged": Tokens(bytes(32), clock=time.time).issue(
-            name="x", scopes=["talk", "operate"], lasts_s=HOUR_S
-        ),
+        "forged": forged("talk", "operate"),
         "long": "x" * 9000,
         "talk": door.token("talk"),
         "upload": door.token("upload"),
@@ -129,7 +80,7 @@ async def test_every_request_of_the_table_is_refused_and_none_reaches_an_engine(
     async with locked(run_server, tmp_path) as door:
         tokens = tokens_of(door)
         for method, path, who, status in HTTP_TABLE:
-            answered = await get(door, path, tokens[who], method)
+            answered = await door.ask(path, tokens[who], method=method)
             assert answered.status == status, (method, path, who)
             assert json.loads(answered.body)["message"], (method, path, who)
         assert door.requests == 0
@@ -232,8 +183,8 @@ async def test_many_faults_end_the_connection(run_server: RunServer, tmp_path: P
 
 async def test_requests_beyond_the_rate_are_refused(run_server: RunServer, tmp_path: Path) -> None:
     async with locked(run_server, tmp_path, requests_per_s=0.2) as door:
-        first = await get(door, "/api/info", door.token("talk"))
-        second = await get(door, "/api/info", door.token("talk"))
+        first = await door.ask("/api/info", door.token("talk"))
+        second = await door.ask("/api/info", door.token("talk"))
         assert (first.status, second.status) == (200, 429)
 
 
@@ -267,7 +218,7 @@ async def test_no_answer_lets_another_site_read_it_or_run_a_script(
 ) -> None:
     async with locked(run_server, tmp_path) as door:
         for path in ("/", "/kiosk.js", "/api/info", "/api/health", "/nothing"):
-            headers = (await get(door, path)).headers
+            headers = (await door.ask(path)).headers
             assert "access-control-allow-origin" not in headers
             assert "default-src 'none'" in headers["content-security-policy"]
             assert "unsafe" not in headers["content-security-policy"]

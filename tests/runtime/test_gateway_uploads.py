@@ -4,83 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
-from fakes.engines import FakeEngines
-from fakes.gateways import Answered, RunningGateway, running_gateway
-from fakes.servers import QUICK, RunServer
+from fakes.locked_gateways import HOUR_S, Locked, forged, locked
+from fakes.servers import RunServer
 from fakes.uploads import fake_workshop
-from halfsecond.config import GatewayConfig, UploadsConfig
-from halfsecond.gateway.tokens import Scope, Tokens, make_secret
+from halfsecond.config import UploadsConfig
 
-HOUR_S = 3600.0
 CONSENT = quote("Ada Lovelace, schriftlich für heute, 2026-11-29")
 
 
-class Locked:
-    """A gateway that asks for tokens, before engines that count what reaches them."""
-
-    def __init__(self, gateway: RunningGateway, engines: FakeEngines, tokens: Tokens) -> None:
-        self.gateway = gateway
-        self.engines = engines
-        self._tokens = tokens
-
-    def token(self, *scopes: Scope, lasts_s: float = HOUR_S) -> str:
-        return self._tokens.issue(name="test", scopes=scopes, lasts_s=lasts_s)
-
-    @property
-    def worn(self) -> list[bytes]:
-        """Faces that visitors brought and that are shown."""
-        return list(self.engines.lipsync.worn.values())
-
-    async def post(
-        self,
-        body: bytes = b"my photo",
-        *,
-        ticket: str = "",
-        token: str | None = None,
-        kind: str = "portrait",
-        method: str = "POST",
-        headers: dict[str, str] | None = None,
-    ) -> Answered:
-        sent = {"Upload-Ticket": ticket, **(headers or {})}
-        token = self.token("upload") if token is None else token
-        if token:
-            sent["Authorization"] = f"Bearer {token}"
-        return await self.gateway.request(method, f"/api/upload/{kind}", body=body, headers=sent)
-
-
-@asynccontextmanager
-async def locked(
+def uploading(
     run_server: RunServer, tmp_path: Path, *, slowest_s: float = 10.0, **settings: Any
-) -> AsyncIterator[Locked]:
-    secret = tmp_path / "token.secret"
-    tokens = Tokens(make_secret(secret), clock=time.time)
+) -> AbstractAsyncContextManager[Locked]:
+    """A locked gateway that takes files; settings: of `[uploads]`."""
     uploads = {"takes_portraits": True, "takes_voices": True, "max_mb": 0.5, **settings}
-    config = msgspec.structs.replace(
-        QUICK,
-        gateway=GatewayConfig(token_secret=str(secret), requests_per_s=1000.0),
-        uploads=UploadsConfig(**uploads),
-    )
-    async with (
-        run_server(config, workshop=fake_workshop(time_limit_s=slowest_s)) as server,
-        running_gateway(config, server.address, clock=time.time) as gateway,
-    ):
-        yield Locked(gateway, server.engines, tokens)
+    workshop = fake_workshop(time_limit_s=slowest_s)
+    return locked(run_server, tmp_path, uploads=UploadsConfig(**uploads), workshop=workshop)
 
 
 async def test_a_photo_that_is_posted_becomes_the_face_of_that_visit(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path) as door,
+        uploading(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
         door.gateway.browser(token=door.token("talk")) as other,
     ):
@@ -97,7 +47,7 @@ async def test_a_face_goes_with_its_visit_and_the_ticket_too(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path) as door,
+        uploading(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         ticket = browser.of("welcome")[-1]["upload"]
@@ -116,7 +66,7 @@ async def test_a_rest_gives_the_next_visitor_another_ticket_and_the_face_of_the_
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path) as door,
+        uploading(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         ticket = browser.of("welcome")[-1]["upload"]
@@ -154,14 +104,12 @@ async def test_every_upload_of_the_table_is_refused_and_none_reaches_an_engine(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path, per_session=100) as door,
+        uploading(run_server, tmp_path, per_session=100) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         tokens = {
             "expired": door.token("upload", lasts_s=-HOUR_S),
-            "forged": Tokens(bytes(32), clock=time.time).issue(
-                name="x", scopes=["upload"], lasts_s=HOUR_S
-            ),
+            "forged": forged("upload"),
             "talk": door.token("talk"),
             "operate": door.token("operate", "talk"),
         }
@@ -182,7 +130,7 @@ async def test_a_body_that_says_nothing_of_its_length_is_read_no_further_than_th
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path) as door,
+        uploading(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.gateway.port)
@@ -201,7 +149,7 @@ async def test_a_body_that_says_nothing_of_its_length_is_read_no_further_than_th
 
 async def test_a_body_that_drips_is_given_up(run_server: RunServer, tmp_path: Path) -> None:
     async with (
-        locked(run_server, tmp_path, time_limit_s=1.0) as door,
+        uploading(run_server, tmp_path, time_limit_s=1.0) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.gateway.port)
@@ -217,7 +165,7 @@ async def test_a_body_that_drips_is_given_up(run_server: RunServer, tmp_path: Pa
 
 async def test_a_visit_has_one_file_on_its_way(run_server: RunServer, tmp_path: Path) -> None:
     async with (
-        locked(run_server, tmp_path, slowest_s=1.5) as door,
+        uploading(run_server, tmp_path, slowest_s=1.5) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         ticket = browser.of("welcome")[-1]["upload"]
@@ -230,7 +178,7 @@ async def test_a_visit_has_one_file_on_its_way(run_server: RunServer, tmp_path: 
 async def test_a_browser_that_leaves_takes_its_file_with_it(
     run_server: RunServer, tmp_path: Path
 ) -> None:
-    async with locked(run_server, tmp_path) as door:
+    async with uploading(run_server, tmp_path) as door:
         async with door.gateway.browser(token=door.token("talk")) as browser:
             ticket = browser.of("welcome")[-1]["upload"]
             posting = asyncio.create_task(door.post(b"slow one", ticket=ticket))
@@ -244,7 +192,7 @@ async def test_a_recording_is_taken_with_the_consent_of_any_alphabet(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path) as door,
+        uploading(run_server, tmp_path) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         ticket = browser.of("welcome")[-1]["upload"]
@@ -260,7 +208,7 @@ async def test_without_the_wish_of_the_config_there_is_no_ticket(
     run_server: RunServer, tmp_path: Path
 ) -> None:
     async with (
-        locked(run_server, tmp_path, takes_portraits=False, takes_voices=False) as door,
+        uploading(run_server, tmp_path, takes_portraits=False, takes_voices=False) as door,
         door.gateway.browser(token=door.token("talk")) as browser,
     ):
         assert browser.of("welcome")[-1]["upload"] == ""
