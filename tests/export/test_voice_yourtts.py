@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'halfsecond[export]'")
 
-from export.test_tts_coqui import voice as yourtts_checkpoint
 from fakes import recordings
 from fakes.checkpoints import save_archive
 from fakes.coqui import CONFIG, encoder_weights
+from fakes.coqui_voices import voice as coqui_voice
 from halfsecond import audio
 from halfsecond.config import load
 from halfsecond.config.check import check_usable
@@ -56,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, clips_dir: Path) -> Path:
     other = ("--out", folder / "other.voiceprint")
     run("voice", folder / "reader.wav", "--name", "reader", *consent, *other)
     (folder / "text.txt").write_text("hello there, who are you?\n", "utf-8")
-    checkpoint = yourtts_checkpoint(folder / "source", "yourtts")
+    checkpoint = coqui_voice(folder / "source", "yourtts")
     wanted = ("--precision", "fp32", "--text", folder / "text.txt", "--home", folder)
     speaks_as = ("--voiceprint", folder / "reader.voiceprint")
     run("tts", checkpoint, "--out", folder / "voice", *wanted, *speaks_as)

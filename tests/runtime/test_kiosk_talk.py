@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conftest import ModelDir
 from fakes.gateways import running_gateway
 from halfsecond import audio
 from halfsecond.config import Config
@@ -27,6 +26,8 @@ pytestmark = [
     pytest.mark.models,
     pytest.mark.skipif(chromium_program() is None, reason="no chromium: apt-get install chromium"),
 ]
+
+ModelDir = Callable[[str], Path]
 
 RATE_HZ = 16_000
 LEAD_S = 8.0
