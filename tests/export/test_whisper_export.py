@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,6 +106,40 @@ def test_an_export_is_compared_with_its_weights_and_opens(
         assert control.value > 0.1
     whisper = Whisper(tmp_path / "onnx-fp32")
     assert whisper.transcribe(recordings[2]).text == "When does the museum close today?"
+
+
+@pytest.mark.slow
+@pytest.mark.models
+def test_what_all_formats_are_compared_with_is_written_once(
+    tiny: WhisperSource,
+    recordings: list[NDArray[np.float32]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+
+    def count(name: str) -> None:
+        module, _, function = name.rpartition(".")
+        real = getattr(importlib.import_module(f"halfsecond_export.whisper.{module}"), function)
+
+        def counted(*given: Any, **named: Any) -> Any:
+            written.append(name)
+            return real(*given, **named)
+
+        monkeypatch.setattr(f"halfsecond_export.whisper.{name}", counted)
+
+    count("reference.write_ctranslate2")
+    count("reference.write_onnx")
+    count("portable.write_pair")
+    wanted = ("onnx-int8", "portable-fp32")
+    request = request_for(tiny, tmp_path, recordings[2:3], *wanted)
+    artifacts = exporting.export(request, progress=lambda *_: None)
+    assert len(artifacts) == 3 and not any(made.missed for made in artifacts.values())
+    assert sorted(written) == [
+        "portable.write_pair",
+        "reference.write_ctranslate2",
+        "reference.write_onnx",
+    ]
 
 
 @pytest.mark.models

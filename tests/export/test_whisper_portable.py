@@ -18,7 +18,7 @@ from halfsecond.sessions import Session, open_session
 from halfsecond_export.prepare.ctranslate2_file import Ctranslate2File
 from halfsecond_export.prepare.onnx_whisper import decoder_graph, encoder_graph
 from halfsecond_export.prepare.whisper_network import WhisperNetwork, read_ctranslate2
-from halfsecond_export.whisper.portable import export_portable
+from halfsecond_export.whisper.exporting import export
 from halfsecond_export.whisper.reference import Request
 from halfsecond_export.whisper.source import open_source
 
@@ -122,7 +122,7 @@ def test_the_exported_pair_keeps_its_words_in_float16(
         formats=["portable-fp16"],
         rebuild="halfsecond export whisper here",
     )
-    artifacts = export_portable(request, progress=lambda *_: None)
+    artifacts = export(request, progress=lambda *_: None)
     assert set(artifacts) == {"portable-fp16/encoder", "portable-fp16/decoder"}
     for name, artifact in artifacts.items():
         assert verified_artifact(tmp_path / name) == artifact

@@ -40,7 +40,7 @@ SHORT = ("close.flac", "name.flac")
 def pair(model_dir: ModelDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tiny.en in ONNX's own operators, float32: what `export whisper` writes, not compared."""
     directory = tmp_path_factory.mktemp("portable-fp32")
-    write_pair(open_source(model_dir("whisper-tiny.en")), directory, "fp32")
+    write_pair(open_source(model_dir("whisper-tiny.en")), directory)
     for part in ("encoder", "decoder"):
         write_manifest(
             directory / part,

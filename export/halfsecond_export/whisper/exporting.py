@@ -25,6 +25,7 @@ from halfsecond_export.whisper.parity import (
 from halfsecond_export.whisper.portable import PORTABLE, export_portable
 from halfsecond_export.whisper.reference import (
     Reference,
+    ReferenceFiles,
     Request,
     details,
     words_of,
@@ -46,12 +47,13 @@ def export(request: Request, *, progress: Progress) -> dict[str, Artifact]:
     if unknown := sorted(set(request.formats) - set(every)):
         raise ConfigError(f"there is no format {', '.join(unknown)}; there are {', '.join(every)}")
     names = [name for name in request.formats if name in FORMATS]
-    done: dict[str, Artifact] = export_portable(request, progress=progress)
-    if not names:
-        return done
     with tempfile.TemporaryDirectory(prefix="halfsecond-whisper-") as work:
+        files = ReferenceFiles(request, Path(work))
+        done = export_portable(request, files, progress=progress)
+        if not names:
+            return done
         progress(0.0, "the weights in float32, to compare with")
-        reference = Reference(request, Path(work))
+        reference = Reference(request, files)
         sources = hashes_of(request.source.files)
         for at, name in enumerate(names):
             progress((at + 0.5) / (len(names) + 1), name)

@@ -37,13 +37,14 @@ from halfsecond_export.prepare.onnx_whisper import (
 )
 from halfsecond_export.prepare.request import replaced_directory
 from halfsecond_export.whisper.parity import TOLERANCES, output_checks, words_check
-from halfsecond_export.whisper.portable_network import PortableWhisper
-from halfsecond_export.whisper.reference import Reference, Request, details
+from halfsecond_export.whisper.portable_network import Arrays, PortableWhisper
+from halfsecond_export.whisper.reference import Reference, ReferenceFiles, Request, details
 from halfsecond_export.whisper.source import WhisperSource
 
 PORTABLE: dict[str, Precision] = {"portable-fp32": "fp32", "portable-fp16": "fp16"}
 """Formats, and their precision."""
 
+_PARTS = {"encoder": ENCODER_NAME, "decoder": DECODER_NAME}
 # Frames of 10 ms: 1 s, 4 s and 30 s. New tokens: one, or a prompt in pieces of 8.
 _FRAMES, _TOKENS = (100, 400, 3000), (1, 1, 8)
 # A prompt, and the most that the decoder has positions for besides one.
@@ -52,7 +53,9 @@ _PAST = (0, 16, 447)
 _RELATIVE = {"fp32": 1e-4, "fp16": 2e-2}
 
 
-def export_portable(request: Request, *, progress: Progress) -> dict[str, Artifact]:
+def export_portable(
+    request: Request, files: ReferenceFiles, *, progress: Progress
+) -> dict[str, Artifact]:
     """Writes `NAME/encoder` and `NAME/decoder` below `out` for each portable format of the request.
 
     The words are compared in Whisper's whole 30 s, so that both sides are given the same.
@@ -61,45 +64,46 @@ def export_portable(request: Request, *, progress: Progress) -> dict[str, Artifa
     done: dict[str, Artifact] = {}
     if not names:
         return done
+    progress(0.0, "the weights in float32, to compare with")
+    reference = Reference(request, files, margin_s=FULL_CONTEXT_S)
     with tempfile.TemporaryDirectory(prefix="halfsecond-whisper-") as work:
-        progress(0.0, "the weights in float32, to compare with")
-        reference = Reference(request, Path(work), margin_s=FULL_CONTEXT_S)
-        exact = Path(work) / "exact"
-        exact.mkdir()
-        write_pair(request.source, exact, "fp32")
+        exact = Path(work)
+        write_pair(request.source, exact)
+        mel = _mel(reference.recordings[0], request.source.network.mels)
+        expected = _open(exact, request.threads).hear(mel)
         for at, name in enumerate(names):
             progress((at + 0.5) / (len(names) + 1), name)
-            done |= _export_pair(request, name, reference, exact)
-        reference.close()
+            done |= _export_pair(request, name, reference, exact, expected)
+    reference.close()
     progress(1.0, "")
     return done
 
 
 def _export_pair(
-    request: Request, name: str, reference: Reference, exact: Path
+    request: Request, name: str, reference: Reference, exact: Path, expected: Arrays
 ) -> dict[str, Artifact]:
     precision = PORTABLE[name]
     done = {}
     with replaced_directory(request.out / name) as directory:
-        write_pair(request.source, directory, precision)
-        checks = _compared(request, precision, directory, reference, exact)
-        for part, file in (("encoder", ENCODER_NAME), ("decoder", DECODER_NAME)):
+        for part, file in _PARTS.items():
+            shutil.copytree(exact / part, directory / part)
+            if precision == "fp16":
+                _halve(directory / part / file)
+        checks = _compared(request, precision, directory, reference, expected)
+        for part, file in _PARTS.items():
             done[f"{name}/{part}"] = _describe(request, directory / part, file, precision, checks)
     return done
 
 
-def write_pair(source: WhisperSource, directory: Path, precision: Precision) -> None:
-    """Leaves both graphs in `encoder` and `decoder` of a directory, without a manifest."""
+def write_pair(source: WhisperSource, directory: Path) -> None:
+    """Leaves float32 graphs in `encoder` and `decoder` of a directory, without a manifest."""
     network, heads = source.network, source.decoding.alignment_heads
     for part, graph in (
         ("encoder", encoder_graph(network, is_portable=True)),
         ("decoder", decoder_graph(network, heads, is_portable=True)),
     ):
         (directory / part).mkdir()
-        path = directory / part / f"{part}.onnx"
-        graph.save(path)
-        if precision == "fp16":
-            _halve(path)
+        graph.save(directory / part / _PARTS[part])
     # What the runtime needs besides the networks; engines take it along.
     (directory / "decoder" / DETAILS_NAME).write_text(
         json.dumps(source.decoding.as_config()) + "\n"
@@ -124,11 +128,10 @@ def _compared(
     precision: Precision,
     directory: Path,
     reference: Reference,
-    exact: Path,
+    expected: Arrays,
 ) -> tuple[Check, ...]:
-    pair, exact_pair = _open(directory, request.threads), _open(exact, request.threads)
-    mel = _mel(reference.recordings[0], request.source.network.mels)
-    heard, expected = pair.hear(mel), exact_pair.hear(mel)
+    pair = _open(directory, request.threads)
+    heard = pair.hear(_mel(reference.recordings[0], request.source.network.mels))
     checks: list[Check] = []
     for name in (min(heard), max(heard)):
         checks += output_checks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +40,53 @@ class Request:
     threads: int = 2
 
 
+class ReferenceFiles:
+    """The exact weights and damaged ones, each written once however many references read them."""
+
+    def __init__(self, request: Request, work: Path) -> None:
+        """work: an empty directory."""
+        self._request = request
+        self._work = work
+        self._heard_damaged: dict[int, str] = {}
+
+    @cached_property
+    def exact(self) -> Path:
+        """The weights for CTranslate2, in float32."""
+        directory = self._work / "float32"
+        directory.mkdir()
+        write_ctranslate2(self._request.source, directory, quantization="float32")
+        return directory
+
+    @cached_property
+    def _damaged(self) -> Path:
+        directory = self._work / "damaged"
+        directory.mkdir()
+        source = self._request.source
+        write_onnx(source, damaged(source.network), directory, "float32")
+        return directory
+
+    def heard_damaged(self, recordings: Sequence[NDArray[np.float32]]) -> Hear:
+        """What the damaged weights make of these recordings; each is heard once."""
+        if new := [samples for samples in recordings if id(samples) not in self._heard_damaged]:
+            whisper = Whisper(self._damaged, threads=self._request.threads)
+            hear = words_of(whisper)
+            self._heard_damaged |= {id(samples): hear(samples) for samples in new}
+            whisper.close()
+        return lambda samples: self._heard_damaged[id(samples)]
+
+
 class Reference:
     """What the weights say: CTranslate2 in float32, which is none of our own graphs."""
 
-    def __init__(self, request: Request, work: Path, *, margin_s: float = MARGIN_S) -> None:
-        """work: an empty directory. margin_s: of silence behind an utterance; 30 is Whisper's own.
+    def __init__(
+        self, request: Request, files: ReferenceFiles, *, margin_s: float = MARGIN_S
+    ) -> None:
+        """margin_s: of silence behind an utterance; 30 is Whisper's own.
 
         Raises ConfigError where no recording holds speech.
         """
-        exact = work / "float32"
-        exact.mkdir()
-        write_ctranslate2(request.source, exact, quantization="float32")
         self._whisper = Whisper(
-            exact, compute_type="float32", threads=request.threads, margin_s=margin_s
+            files.exact, compute_type="float32", threads=request.threads, margin_s=margin_s
         )
         self._heard: dict[int, str] = {}
         self.recordings = [r for r in request.recordings if self._is_speech(r)]
@@ -61,14 +96,9 @@ class Reference:
                 f"in none of {len(request.recordings)} recordings are {LEAST_WORDS} words heard; "
                 "give a folder of speech in the model's language with --speech"
             )
-        broken = work / "damaged"
-        broken.mkdir()
-        write_onnx(request.source, damaged(request.source.network), broken, "float32")
-        other = Whisper(broken, threads=request.threads)
         # A few will do: a damaged decoder runs on and on.
         few = self.recordings[:CONTROL_RECORDINGS]
-        self.control = control_check(self.hear, words_of(other), few)
-        other.close()
+        self.control = control_check(self.hear, files.heard_damaged(few), few)
 
     def hear(self, samples: NDArray[np.float32]) -> str:
         """The words, asked for once a recording."""
