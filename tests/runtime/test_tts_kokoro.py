@@ -20,11 +20,12 @@ from halfsecond.errors import (
 )
 from halfsecond.models.asr.whisper import Whisper
 from halfsecond.models.tts.chinese import _aspirated, _sinicized
-from halfsecond.models.tts.kokoro import KokoroVoice, blend_parts, open_kokoro
+from halfsecond.models.tts.kokoro import STYLE_ENCODER, KokoroVoice, blend_parts, open_kokoro
 from halfsecond.models.tts.levels import TARGET_DB, speech_level_db
 from halfsecond.models.tts.pauses import AUDIBLE
 from halfsecond.models.tts.registry import VOICES, open_voice
 from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Voice
+from halfsecond.voiceprint import Voiceprint
 
 ModelDir = Callable[[str], Path]
 
@@ -265,3 +266,31 @@ def test_a_blend_is_the_mean_of_its_speakers(
     list(voice.speak("see"))
     assert session.style_sums[-1] == pytest.approx(2.5 * 256)
     assert voice.name == "kokoro/af_one:0.25+bf_two:0.75"
+
+
+class _LoudByStyle(_FakeSession):
+    def run(
+        self, inputs: Mapping[str, Any], names: Sequence[str] = ()
+    ) -> dict[str, NDArray[np.float32]]:
+        outputs = super().run(inputs, names)
+        return outputs | {"audio": outputs["audio"] * np.float32(inputs["style"].mean())}
+
+
+def test_a_voice_is_measured_once_however_often_voices_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.full((510, 256), 1.0, "<f4").tofile(tmp_path / "af_own.bin")
+    session = _LoudByStyle()
+    monkeypatch.setattr("halfsecond.models.tts.kokoro.open_session", lambda *_, **__: session)
+    voice = KokoroVoice(tmp_path / "kokoro.onnx", tmp_path / "af_own.bin")
+
+    def of(style: float) -> Voiceprint:
+        return Voiceprint(np.full(256, style, np.float32), STYLE_ENCODER)
+
+    for style in (0.5, None, 2.0, None, 0.5, 2.0, None):
+        voice.voiceprint = None if style is None else of(style)
+        assert speech_level_db(spoken(voice, "see")) == pytest.approx(TARGET_DB, abs=1.0)
+    measured = [sum_ / 256 for sum_ in session.style_sums]
+    turns = [0.5, 1.0, 2.0, 1.0, 0.5, 2.0, 1.0]
+    # Each voice speaks the sentence that is measured when it is new, then what it is asked to.
+    assert measured == [1.0, 0.5, *turns[:2], 2.0, *turns[2:]]

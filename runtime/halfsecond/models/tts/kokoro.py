@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfsecond.errors import ConfigError, ModelCorruptError, ModelMissingError
-from halfsecond.models.tts.levels import amplified, gain_for
+from halfsecond.models.tts.levels import Gains, amplified
 from halfsecond.models.tts.phones import PAD, alphabet, phones_from_durations, settle
 from halfsecond.models.tts.pieces import spoken_pieces
 from halfsecond.models.tts.voice import Phone, SpeechChunk
@@ -87,13 +87,14 @@ class KokoroVoice:
         self._has_durations = "durations" in names
         self._outputs = [names[0], "durations"] if self._has_durations else names[:1]
         self._phonemize = _open_phonemizer(self.language, is_british=is_british)
+        self._gains = Gains()
         self.voiceprint = voiceprint
 
     @property
     def voiceprint(self) -> Voiceprint | None:
         """Of whom it speaks as; None: as the speaker. Another may be set between two clauses.
 
-        Nothing is loaded for it, but a sentence is spoken unheard, to be as loud as every voice.
+        Nothing is loaded for it; a new one speaks a sentence unheard, to be as loud as all are.
         """
         return self._voiceprint
 
@@ -102,8 +103,7 @@ class KokoroVoice:
         self._styles = self._speakers if voiceprint is None else style_of(voiceprint)[None]
         self._voiceprint = voiceprint
         self._gain = 1.0
-        reference, _ = self._synthesize(self._phonemize(_REFERENCES[self.language]), speed=1.0)
-        self._gain = gain_for(reference)
+        self._gain = self._gains.of(self._styles, self._reference)
 
     def speak(self, clause: str, *, speed: float = 1.0) -> Iterator[SpeechChunk]:
         """See `Voice.speak`."""
@@ -118,6 +118,9 @@ class KokoroVoice:
     def close(self) -> None:
         """Lets the engine go; the voice cannot speak afterwards."""
         self._session.close()
+
+    def _reference(self) -> NDArray[np.float32]:
+        return self._synthesize(self._phonemize(_REFERENCES[self.language]), speed=1.0)[0]
 
     def _synthesize(
         self, phonemes: str, *, speed: float

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +21,8 @@ _WINDOW_S = 0.02
 _KNEE = 0.8
 _CEILING = 0.99
 _MAX_GAIN_DB = 18.0
+_MOST_GAINS = 32
+"""Far more voices than speak in turn at one server; a gain that went is measured again."""
 
 
 def window_levels_db(samples: NDArray[np.float32], window_s: float) -> NDArray[np.float64]:
@@ -43,6 +49,26 @@ def gain_for(samples: NDArray[np.float32]) -> float:
     if level < TARGET_DB - 3 * _MAX_GAIN_DB:
         return 1.0
     return float(10.0 ** (min(TARGET_DB - level, _MAX_GAIN_DB) / 20.0))
+
+
+class Gains:
+    """Gains of styles of speaking, each measured once, and the latest kept.
+
+    A style is known by its digest alone: a visitor's voice is not held beyond the visit.
+    """
+
+    def __init__(self) -> None:
+        self._by_digest: OrderedDict[bytes, float] = OrderedDict()
+
+    def of(self, style: NDArray[np.float32], speak: Callable[[], NDArray[np.float32]]) -> float:
+        """The gain of a style; `speak` gives a sentence in it, and is called for a new one."""
+        digest = hashlib.sha256(style.tobytes()).digest()
+        gain = self._by_digest.get(digest)
+        self._by_digest[digest] = gain = gain_for(speak()) if gain is None else gain
+        self._by_digest.move_to_end(digest)
+        if len(self._by_digest) > _MOST_GAINS:
+            self._by_digest.popitem(last=False)
+        return gain
 
 
 def amplified(samples: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
