@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from halfsecond_bench.wer import WordErrors, edit_distance
+from halfsecond_bench.wer import WordErrors, summed_errors
 
 _OLD = "門開點歡迎來這館張學東邊樓請問會講們個嗎語裡後時間為麼幫經過電視說話聲廳對務員機"
 _NEW = "门开点欢迎来这馆张学东边楼请问会讲们个吗语里后时间为么帮经过电视说话声厅对务员机"
@@ -28,12 +28,7 @@ def character_errors(pairs: Iterable[tuple[str, str]]) -> WordErrors:
 
     A word of Latin letters or a number counts as one character; punctuation does not count.
     """
-    errors = characters = 0
-    for reference, hypothesis in pairs:
-        expected = spoken_characters(reference)
-        errors += edit_distance(expected, spoken_characters(hypothesis))
-        characters += len(expected)
-    return WordErrors(errors, characters)
+    return summed_errors(pairs, spoken_characters)
 
 
 def spoken_characters(text: str) -> list[str]:

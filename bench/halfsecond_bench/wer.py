@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from num2words import num2words
@@ -28,11 +28,18 @@ class WordErrors:
 
 
 def word_errors(pairs: Iterable[tuple[str, str]]) -> WordErrors:
-    """The errors of (reference, hypothesis) pairs, summed, by the least number of edits."""
+    """The errors of (reference, hypothesis) pairs, by `spoken_words`."""
+    return summed_errors(pairs, spoken_words)
+
+
+def summed_errors(
+    pairs: Iterable[tuple[str, str]], split: Callable[[str], list[str]]
+) -> WordErrors:
+    """The errors of (reference, hypothesis) pairs by the least number of edits of their parts."""
     errors = words = 0
     for reference, hypothesis in pairs:
-        expected = spoken_words(reference)
-        errors += edit_distance(expected, spoken_words(hypothesis))
+        expected = split(reference)
+        errors += edit_distance(expected, split(hypothesis))
         words += len(expected)
     return WordErrors(errors, words)
 

@@ -13,20 +13,14 @@ from rich.progress import Progress
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
-from halfsecond.errors import ConfigError
 from halfsecond.stages.engines import open_store
-from halfsecond_bench.clips import (
-    default_folder,
-    false_alarms,
-    interruptions,
-    load_clips,
-    questions,
-)
+from halfsecond_bench.clips import default_folder, false_alarms, interruptions, load_clips
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     HistoryFolder,
     HtmlFile,
     JsonFile,
+    asked_questions,
     console,
     profile_name,
     server_toml,
@@ -68,9 +62,7 @@ def run(
     """The measurement with its progress bar."""
     settings = load(config)
     recorded = load_clips(clips or default_folder())
-    asked = questions(recorded, language=settings.language)
-    if not asked:
-        raise ConfigError(f"no clip asks a question in {settings.language!r}; see clips.toml")
+    asked = asked_questions(settings, clips)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("asking", total=turns)
         return asyncio.run(

@@ -10,11 +10,10 @@ from rich.progress import Progress
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
-from halfsecond.errors import ConfigError
-from halfsecond_bench.clips import default_folder, load_clips, questions
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     JsonFile,
+    asked_questions,
     console,
     profile_name,
     write_json,
@@ -32,9 +31,7 @@ def threads(
 ) -> None:
     """Find how many threads each engine should have here, alone and beside others."""
     settings = load(config)
-    asked = questions(load_clips(clips or default_folder()), language=settings.language)
-    if not asked:
-        raise ConfigError(f"no clip asks a question in {settings.language!r}; see clips.toml")
+    asked = asked_questions(settings, clips)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("trying", total=len(engines(settings)))
         report = measure(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ModelCorruptError, ModelMissingError, StageError
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.chat_prompt import ChatPrompt
-from halfsecond.models.llm.detokenizer import StopText, StreamingDetokenizer
+from halfsecond.models.llm.detokenizer import answer_text
 
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "chat.json")
 
@@ -96,23 +97,15 @@ class CTranslate2Answerer:
             self._reseed(sampling.seed)
         tokens = self._prompt.names(self._prompt.ids(messages))
         prefix = self._longest_prefix(tokens)
-        text = StreamingDetokenizer(self._prompt.decode)
-        stops = StopText(self._stop)
         steps = self._generate(prefix, list(tokens[len(prefix) :]), sampling, is_cancelled)
         with closing(steps):
-            for step in steps:
-                if is_cancelled():
-                    return
-                if step.token in self._prompt.end_tokens:
-                    break
-                piece = stops.push(text.push(step.token_id))
-                if piece:
-                    yield piece
-                if stops.is_stopped:
-                    return
-        rest = stops.push(text.flush()) + stops.flush()
-        if rest and not is_cancelled():
-            yield rest
+            said = takewhile(lambda step: step.token not in self._prompt.end_tokens, steps)
+            yield from answer_text(
+                (step.token_id for step in said),
+                decode=self._prompt.decode,
+                stop=self._stop,
+                is_cancelled=is_cancelled,
+            )
 
     def forget(self) -> None:
         """Drops the state of every conversation that was prefilled, and its memory.

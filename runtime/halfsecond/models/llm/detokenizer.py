@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # What a decoder writes for bytes that are not yet a whole character.
 _INCOMPLETE = "�"
@@ -75,3 +75,24 @@ class StopText:
             if any(stop.startswith(text[-length:]) for stop in self._stops):
                 return length
         return 0
+
+
+def answer_text(
+    tokens: Iterable[int],
+    *,
+    decode: Callable[[Sequence[int]], str],
+    stop: Sequence[str],
+    is_cancelled: Callable[[], bool],
+) -> Iterator[str]:
+    """Pieces of an answer, a token or more each, up to the last token or a string of `stop`."""
+    text, stops = StreamingDetokenizer(decode), StopText(stop)
+    for token in tokens:
+        if is_cancelled():
+            return
+        if piece := stops.push(text.push(token)):
+            yield piece
+        if stops.is_stopped:
+            return
+    rest = stops.push(text.flush()) + stops.flush()
+    if rest and not is_cancelled():
+        yield rest

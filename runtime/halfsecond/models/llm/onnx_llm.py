@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from halfsecond.errors import ModelMissingError, StageError
 from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.chat_prompt import ChatPrompt
-from halfsecond.models.llm.detokenizer import StopText, StreamingDetokenizer
+from halfsecond.models.llm.detokenizer import answer_text
 from halfsecond.models.llm.drafting import Drafter, expected_answer
 from halfsecond.models.llm.onnx_decoder import OnnxDecoder
 from halfsecond.models.llm.token_choice import TokenChooser
@@ -105,20 +106,13 @@ class OnnxAnswerer:
         """
         prompt = self._fitting(messages, sampling.max_tokens)
         expected = self._prompt.text_ids(expected_answer(messages))
-        text = StreamingDetokenizer(self._prompt.decode)
-        stops = StopText(self._stop)
-        for token in self._tokens(prompt, expected, sampling, is_cancelled):
-            if is_cancelled():
-                return
-            if token in self._prompt.end_ids:
-                break
-            if piece := stops.push(text.push(token)):
-                yield piece
-            if stops.is_stopped:
-                return
-        rest = stops.push(text.flush()) + stops.flush()
-        if rest and not is_cancelled():
-            yield rest
+        tokens = self._tokens(prompt, expected, sampling, is_cancelled)
+        yield from answer_text(
+            takewhile(lambda token: token not in self._prompt.end_ids, tokens),
+            decode=self._prompt.decode,
+            stop=self._stop,
+            is_cancelled=is_cancelled,
+        )
 
     def forget(self) -> None:
         """Wipes what is remembered of every conversation."""
