@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from halfsecond.errors import ConfigError, ModelMissingError
+from halfsecond.store.hashes import flush
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -122,10 +123,10 @@ def replaced_directory(target: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield partial
         for path in partial.rglob("*"):
-            _flush(path)
-        _flush(partial)
+            flush(path)
+        flush(partial)
         _swap(partial, target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
@@ -176,14 +177,6 @@ def _remove_abandoned(parent: Path, prefix: str) -> None:
             pass
         finally:
             os.close(descriptor)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _describe(path: Path) -> dict[str, Any]:

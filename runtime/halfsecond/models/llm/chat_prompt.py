@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from halfsecond.errors import ModelCorruptError
+from halfsecond.errors import ModelCorruptError, ModelMissingError
 from halfsecond.models.llm.answerer import Message
 from halfsecond.models.llm.chat_template import read_chat
 
@@ -22,6 +22,16 @@ _SENTENCE_ENDS = (
     "。", "？", "！",
 )  # fmt: skip
 _NO_WORD = re.compile(r"[^\w]+$")
+
+
+def require_files(model_path: Path, names: Sequence[str]) -> None:
+    """Raises ModelMissingError for the first of these files that a model directory lacks."""
+    for name in names:
+        if not (model_path / name).is_file():
+            raise ModelMissingError(
+                f"{model_path / name} is missing; "
+                "run `halfsecond models fetch` to fetch and prepare the model"
+            )
 
 
 class ChatPrompt:

@@ -9,9 +9,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from halfsecond.errors import ModelCorruptError, ModelMissingError, StageError
+from halfsecond.errors import ModelCorruptError, StageError
 from halfsecond.models.llm.answerer import Message, Sampling
-from halfsecond.models.llm.chat_prompt import ChatPrompt
+from halfsecond.models.llm.chat_prompt import ChatPrompt, require_files
 from halfsecond.models.llm.detokenizer import answer_text
 
 FILES = ("model.bin", "config.json", "vocabulary.json", "tokenizer.json", "chat.json")
@@ -48,12 +48,7 @@ class CTranslate2Answerer:
 
         Raises ModelMissingError or ModelCorruptError.
         """
-        for name in FILES:
-            if not (model_path / name).is_file():
-                raise ModelMissingError(
-                    f"{model_path / name} is missing; "
-                    "run `halfsecond models fetch` to fetch and prepare the model"
-                )
+        require_files(model_path, FILES)
         self._path = model_path
         self._device, self._compute_type, self._threads = device, compute_type, threads
         self._prompt = ChatPrompt(model_path)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from halfsecond.errors import ModelMissingError, StageError
+from halfsecond.errors import StageError
 from halfsecond.models.llm.answerer import Message, Sampling
-from halfsecond.models.llm.chat_prompt import ChatPrompt
+from halfsecond.models.llm.chat_prompt import ChatPrompt, require_files
 from halfsecond.models.llm.detokenizer import answer_text
 from halfsecond.models.llm.drafting import Drafter, expected_answer
 from halfsecond.models.llm.onnx_decoder import OnnxDecoder
@@ -58,12 +58,7 @@ class OnnxAnswerer:
 
         Raises ModelMissingError or ModelCorruptError.
         """
-        for name in FILES:
-            if not (model_path / name).is_file():
-                raise ModelMissingError(
-                    f"{model_path / name} is missing; "
-                    "run `halfsecond models fetch` to fetch and prepare the model"
-                )
+        require_files(model_path, FILES)
         self._prompt = ChatPrompt(model_path)
         self._stop = tuple(stop)
         self._draft_tokens, self._first_draft_tokens = draft_tokens, first_draft_tokens
