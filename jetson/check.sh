@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks without a board, as root on Debian or Ubuntu, x86-64:
-#   check.sh install     the install script in a clean Debian root, to a server that answers
+#   check.sh install     the install script in a clean Debian root, to a server that answers and a page
 #   check.sh offline     the same from a bundle, without a network
 #   check.sh boot        that root started with systemd in a container: seconds from boot to ready, and
 #                        from a crash and a hang to ready again
@@ -94,13 +94,23 @@ answers() {
     server=$!
     for ((tries = 0; tries < 120; tries++)); do
       if /opt/halfsecond/venv/bin/halfsecond talk --connect ipc:///run/halfsecond/server.ipc --text "$0" 2> /dev/null; then
-        kill "$server"
-        wait "$server" || true
-        exit 0
+        break
       fi
     done
-    exit 1' "$question" | tee "$work/install.log"
+    runuser -u halfsecond -- /opt/halfsecond/venv/bin/halfsecond gateway --config /srv/check.toml --port 0 \
+      > /srv/gateway.log 2>&1 &
+    gateway=$!
+    for ((tries = 0; tries < 120; tries++)); do
+      page=$(sed -nE "s/.*\"page\": *\"([^\"]+)\".*/\1/p" /srv/gateway.log)
+      if [ -n "$page" ]; then break; fi
+      sleep 0.5
+    done
+    /opt/halfsecond/venv/bin/python -c "from urllib.request import urlopen as get
+print(\"page\", get(\"$page\").status, get(\"${page}api/health\").status)" || cat /srv/gateway.log
+    kill "$gateway" "$server"
+    wait' "$question" | tee "$work/install.log"
   grep -qi "answer:.*five" "$work/install.log" || fail "the installed server did not answer with the fact"
+  grep -q "^page 200 200" "$work/install.log" || fail "the installed gateway shows no page"
 }
 
 check_offline() {
@@ -196,7 +206,7 @@ check_aarch64() {
     for version in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${version}_aarch64"); done
     python3 -m pip --disable-pip-version-check download --quiet --dest "$work/arm-wheels" --no-deps --require-hashes \
       --only-binary :all: --python-version 3.11 --implementation cp "${platforms[@]}" --platform manylinux2014_aarch64 \
-      -r <(lock_without "$without_wheel" "$checkout/locks/py311.txt")
+      -r <(lock_without "$without_wheel" "$checkout/locks/py311.txt" | python3 "$here/lock_for.py" 3.11 aarch64)
     mkdir -p "$arm/wheels"
     local wheel
     for wheel in "$work"/arm-wheels/*.whl; do unzip -q -o "$wheel" -d "$arm/wheels"; done

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,6 +185,32 @@ def test_a_bundle_of_which_one_byte_was_changed_is_refused(board: Board, tmp_pat
     unsigned = board.run(*install, "--key", str(tmp_path / "keys.gpg"))
     assert unsigned.returncode == 2
     assert "is not signed" in unsigned.stderr
+
+
+def test_a_bundle_is_packed_for_the_python_of_the_board_and_not_for_the_one_here(
+    board: Board, tmp_path: Path
+) -> None:
+    """pip would judge the lock's markers by the Python that it runs on."""
+    asked = board.root / "asked.txt"
+    board.program(
+        "python3",
+        f'[ "$2" = pip ] || exec {sys.executable} "$@"\n'
+        f'if [ "$4" = download ]; then cat "${{@: -1}}" > {asked}; fi',
+    )
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    options = ("--python", "3.10", "--machine", "aarch64", "--home", str(tmp_path / "home"))
+    packed = board.run(str(JETSON / "bundle.sh"), str(tmp_path / "bundle"), *options)
+    assert packed.returncode == 0, packed.stderr
+    lines = asked.read_text().splitlines()
+    packages = [line.rstrip(" \\").split("==") for line in lines if line[:1].isalnum()]
+    found = dict(packages)
+    assert len(found) == len(packages)  # one version of each
+    lock = (JETSON.parent / "locks/py310-gateway.txt").read_text()
+    of_python = re.findall(r"(?m)^(\S+)==(\S+) ; python_full_version < '3.11' \\\\$", lock)
+    assert dict(of_python).items() <= found.items()
+    assert {"numpy", "tomli", "aiortc", "uvicorn"} <= set(found)
+    assert "colorama" not in found  # of Windows
+    assert sum("--hash=sha256:" in line for line in lines) > len(found)
 
 
 def test_a_bundle_that_was_signed_is_taken_and_one_of_a_stranger_is_not(
