@@ -87,6 +87,28 @@ class Browser:
         return b"".join(payload for message, payload in both if message["type"] == "audio")
 
 
+@asynccontextmanager
+async def browser_at(
+    port: int, *, token: str = "", hello: bool = True, **wishes: Any
+) -> AsyncIterator[Browser]:
+    """A page of the gateway at that port, which has connected, and said hello."""
+    protocols = ["halfsecond.1", *([f"bearer.{token}"] if token else [])]
+    async with connect(
+        f"ws://127.0.0.1:{port}/api/talk",
+        subprotocols=protocols,  # type: ignore[arg-type]
+        proxy=None,
+        max_size=None,
+        compression=None,
+        max_queue=None,
+        close_timeout=1,
+    ) as socket:
+        browser = Browser(socket)
+        if hello:
+            await browser.say(type="hello", audio_rate_hz=48_000, credit=50, **wishes)
+            await browser.until("welcome")
+        yield browser
+
+
 @dataclass
 class RunningGateway:
     """A gateway that runs on this loop."""
@@ -94,26 +116,11 @@ class RunningGateway:
     port: int
     gateway: Gateway
 
-    @asynccontextmanager
-    async def browser(
+    def browser(
         self, *, token: str = "", hello: bool = True, **wishes: Any
-    ) -> AsyncIterator[Browser]:
+    ) -> AbstractAsyncContextManager[Browser]:
         """A page that has connected, and said hello."""
-        protocols = ["halfsecond.1", *([f"bearer.{token}"] if token else [])]
-        async with connect(
-            f"ws://127.0.0.1:{self.port}/api/talk",
-            subprotocols=protocols,  # type: ignore[arg-type]
-            proxy=None,
-            max_size=None,
-            compression=None,
-            max_queue=None,
-            close_timeout=1,
-        ) as socket:
-            browser = Browser(socket)
-            if hello:
-                await browser.say(type="hello", audio_rate_hz=48_000, credit=50, **wishes)
-                await browser.until("welcome")
-            yield browser
+        return browser_at(self.port, token=token, hello=hello, **wishes)
 
     async def request(
         self, method: str, path: str, *, body: bytes = b"", headers: dict[str, str] | None = None

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +19,10 @@ from numpy.typing import NDArray
 
 from fakes import upload_server
 from fakes.gateways import running_gateway
+from fakes.killable import Kept, is_running, killable_server, mirrored, until
 from fakes.peers import plain_peer
 from fakes.portraits import BAD, FACES, RENDERED_BAD
-from fakes.uploads import jpeg_of, photo, png, traces, upload, with_comment
+from fakes.uploads import png, upload
 from halfsecond.bus.server import Server
 from halfsecond.errors import PortraitError
 from halfsecond.models.face.finder import FaceFinder
@@ -53,12 +51,6 @@ def finder(face_models: Path) -> FaceFinder:
 
 def made_of(data: bytes, face_models: Path, **settings: Any) -> Made:
     return make(Job(kind="portrait", data=data, models={"face": str(face_models)}, **settings))
-
-
-def mirrored() -> bytes:
-    """The bundled portrait the other way round: another face, as far as pixels go."""
-    image = cv2.imdecode(np.frombuffer(photo(), np.uint8), cv2.IMREAD_COLOR)
-    return jpeg_of(np.ascontiguousarray(np.asarray(image)[:, ::-1]))
 
 
 def pixels(jpeg: bytes) -> NDArray[np.float32]:
@@ -153,31 +145,6 @@ async def test_the_face_that_speaks_is_the_visitors_and_the_neighbour_keeps_the_
 # What is left of it.
 
 
-@dataclass
-class Kept:
-    """A photo with bytes that are nowhere else, and where to look for them."""
-
-    folder: Path
-    since_s: float = field(default_factory=lambda: time.time() - 1)
-    secret: bytes = field(default_factory=lambda: secrets.token_hex(24).encode())
-
-    def __post_init__(self) -> None:
-        self.photo = with_comment(mirrored(), b"taken by " + self.secret)
-        middle = len(self.photo) // 2
-        self.needles = [self.secret, self.photo[middle : middle + 64]]
-
-    @property
-    def roots(self) -> list[Path]:
-        """Everywhere that a program of this user writes to."""
-        runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
-        wide = [Path(tempfile.gettempdir()), Path("/dev/shm"), Path("/var/tmp"), runtime]
-        home = [Path.home() / name for name in (".cache", ".local", ".config", ".halfsecond")]
-        return [self.folder, *wide, *home]
-
-    def found(self, *pids: int) -> list[str]:
-        return traces(self.needles, roots=self.roots, since_s=self.since_s, pids=pids)
-
-
 @pytest.mark.parametrize("how", ["a file", "a name", "a deleted file that is open"])
 def test_the_search_finds_what_was_left(tmp_path: Path, how: str) -> None:
     """Seeds the fault that the tests below guard against."""
@@ -207,52 +174,6 @@ async def test_after_the_session_nothing_of_a_photo_is_left(
         assert kept.found(os.getpid()) == []
 
 
-@dataclass
-class Killable:
-    """A server in a process of its own."""
-
-    process: asyncio.subprocess.Process
-    address: str
-
-    def workers(self) -> list[int]:
-        """Processes that it has started."""
-        stats = (path.read_text(encoding="utf-8") for path in Path("/proc").glob("[0-9]*/stat"))
-        fields = ((stat.split()[0], stat.rsplit(") ", 1)[1].split()[1]) for stat in stats)
-        return [int(pid) for pid, parent in fields if parent == str(self.process.pid)]
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process; a zombie is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(") ", 1)[1][0] != "Z"
-    except OSError:
-        return False
-
-
-@asynccontextmanager
-async def killable_server(folder: Path, face_models: Path) -> AsyncIterator[Killable]:
-    address = f"ipc://{folder}/server.ipc"
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "fakes.upload_server",
-        address,
-        str(face_models),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    try:
-        assert process.stdout is not None
-        while (line := await asyncio.wait_for(process.stdout.readline(), 60)) != b"ready\n":
-            assert line, "the server did not start"
-        yield Killable(process, address)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 async def test_after_a_kill_in_the_middle_of_it_nothing_of_a_photo_is_left(
     tmp_path: Path, face_models: Path
@@ -263,20 +184,11 @@ async def test_after_a_kill_in_the_middle_of_it_nothing_of_a_photo_is_left(
         assert (await upload(peer, kept.photo))["is_taken"]
         assert kept.found(server.process.pid) == []
         await peer.send("upload", kept.photo, kind="portrait", size=len(kept.photo))
-        for _ in range(400):
-            if workers := server.workers():
-                break
-            await asyncio.sleep(0.005)
-        else:
-            pytest.fail("no worker was started")
+        await until(server.workers)
+        workers = server.workers()
         assert kept.found(server.process.pid, *workers) == []
-        server.process.send_signal(signal.SIGKILL)
-        await server.process.wait()
-        for _ in range(100):
-            if not any(map(is_running, workers)):
-                break
-            await asyncio.sleep(0.02)
-        assert not any(map(is_running, workers))
+        await server.kill()
+        await until(lambda: not any(map(is_running, workers)))
         assert kept.found() == []
 
 

@@ -66,7 +66,11 @@ def open_gateway(
 
 
 def listen(config: GatewayConfig) -> socket.socket:
-    """A socket that is bound; raises ConfigError when the address cannot be had."""
+    """A socket at which browsers wait until they are served.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             config.host, config.port, type=socket.SOCK_STREAM
@@ -74,6 +78,7 @@ def listen(config: GatewayConfig) -> socket.socket:
         bound = socket.socket(family, kind)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen()
     except OSError as error:
         raise ConfigError(
             f"cannot listen at {config.host} port {config.port}: {error.strerror or error}; "
