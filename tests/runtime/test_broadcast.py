@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 import sys
 import threading
@@ -101,6 +103,42 @@ async def test_hls_has_the_answer_with_its_pictures_in_time(
     assert -0.03 < after_s - ends_s < 0.35  # a resting picture comes every 100 ms
     moments = np.array([at for at, _ in seen.pictures])
     np.testing.assert_allclose(np.diff(moments), 1 / fps, atol=1e-3)
+
+
+def write_hls(folder: Path, *, seconds: int) -> None:
+    encoder = Encoder(str(folder), size=(64, 64), fps=FPS)
+    for number in range(seconds * FPS):
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), "s16", "mono")
+        sound.sample_rate, sound.pts = 24_000, number * 960
+        encoder.write_sound(sound)
+        encoder.write_picture(np.zeros((64, 64, 3), np.uint8), number)
+    encoder.close()
+
+
+def test_a_folder_for_hls_is_closed_to_other_users_unless_it_was_there(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_hls(tmp_path / "new", seconds=1)
+        (tmp_path / "old").mkdir(mode=0o755)
+        write_hls(tmp_path / "old", seconds=1)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o755
+
+
+def test_of_an_earlier_stream_nothing_is_left_once_the_next_begins(tmp_path: Path) -> None:
+    write_hls(tmp_path, seconds=40)
+    named = {path.name for path in tmp_path.glob("*.ts")}
+    listed = set(re.findall(r"live\d+\.ts", (tmp_path / PLAYLIST).read_text("utf-8")))
+    # While it ran, what had left the playlist was deleted, one segment later; the end stays.
+    assert len(listed) == 6
+    assert listed <= named
+    assert len(named) <= 8
+    assert "live0.ts" not in named
+    (tmp_path / "liver.ts").touch()  # not ours
+    write_hls(tmp_path, seconds=3)
+    assert {path.name for path in tmp_path.glob("*.ts")} == {"live0.ts", "live1.ts", "liver.ts"}
 
 
 LISTEN = """\

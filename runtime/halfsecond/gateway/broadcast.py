@@ -31,6 +31,10 @@ SEGMENT_S = 2
 """A player shows what is three segments old (RFC 8216, 6.3.3), so they are short."""
 KEPT_SEGMENTS = 6
 PLAYLIST = "live.m3u8"
+EARLIER_SEGMENTS = "live[0-9]*.ts"
+"""As FFmpeg names them after the playlist."""
+FOLDER_MODE = 0o750
+"""Of a folder that is made here. FFmpeg's files can be read by all who reach them."""
 WAITING = 100
 """Blocks of 20 ms that wait for the encoder; from half of that on it is given no new pictures."""
 PLAYHEAD_BLOCKS = 12
@@ -72,13 +76,17 @@ class Encoder:
     def _opened(target: str) -> OutputContainer:
         if target.startswith(_RTMP):
             return av.open(target, "w", format="flv")
-        Path(target).mkdir(parents=True, exist_ok=True)
+        folder = Path(target)
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        # Numbers begin anew: nothing would ever delete the last segments of an earlier stream.
+        for segment in folder.glob(EARLIER_SEGMENTS):
+            segment.unlink()
         options = {
             "hls_time": str(SEGMENT_S),
             "hls_list_size": str(KEPT_SEGMENTS),
             "hls_flags": "delete_segments+independent_segments",
         }
-        return av.open(str(Path(target) / PLAYLIST), "w", format="hls", options=options)
+        return av.open(str(folder / PLAYLIST), "w", format="hls", options=options)
 
     def write_sound(self, frame: av.AudioFrame) -> None:
         """The next block of 24 kHz."""
