@@ -22,6 +22,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 # ONNX Runtime's newer wheels (1.32) write an identifier of the machine into ~/.cache when they are
-# imported, and report to Microsoft. This stops both for this process and those that it starts, if it
-# is set before (ONNX Runtime's Privacy.md).
+# imported, and report to Microsoft. This stops both for this process and for those that it starts,
+# if it is set before (ONNX Runtime's Privacy.md).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
