@@ -24,10 +24,10 @@ from halfsecond.models.lipsync.mood import MoodName
 from halfsecond.models.lipsync.wav2lip import Wav2LipSync
 from halfsecond.models.lipsync.wav2lip_network import Wav2LipNetwork
 from halfsecond.models.tts.voice import Phone
+from halfsecond.stages.animation import FEED_S, VIDEO_AHEAD_S
 from halfsecond.stages.av_offset import AvOffset
 from halfsecond.stages.lipsync import LipSyncRequest, LipSyncStage
 from halfsecond.stages.stage import Cancel
-from halfsecond.stages.turn import FEED_S, VIDEO_AHEAD_S
 
 LENGTH_S = 10.0
 

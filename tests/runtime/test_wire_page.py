@@ -22,6 +22,7 @@ from halfsecond import wire
 from halfsecond.bus import connection as connection_module
 from halfsecond.bus import server as server_module
 from halfsecond.conversation import Visitor
+from halfsecond.stages import announcing as announcing_module
 from halfsecond.stages import listening as listening_module
 from halfsecond.stages import session as session_module
 
@@ -229,9 +230,9 @@ def test_every_value_of_a_choice_is_named(kind: str, field: str) -> None:
 def test_every_code_of_an_error_is_in_the_table() -> None:
     source = "".join(
         Path(str(module.__file__)).read_text(encoding="utf-8")
-        for module in (server_module, connection_module, session_module)
+        for module in (server_module, connection_module, session_module, announcing_module)
     )
-    sent = re.findall(r'(?:code=|_error\(identity, |_say_error\(|return )"([a-z_]+)"', source)
+    sent = re.findall(r'(?:code=|_error\(identity, |tell_error\(|return )"([a-z_]+)"', source)
     assert set(sent) >= {"bad_message", "bad_version", "no_session", "stage_failed"}
     rows = wire_page.section("Errors").table()
     assert {row["code"] for row in rows} == set(sent)

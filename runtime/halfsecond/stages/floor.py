@@ -3,13 +3,13 @@
     vad events ─┬─ nobody answers ─▶ Endpointing ─▶ draft, confirm, drop
                 └─ an answer runs ─▶ BargeIn ─────▶ pause, resume, stop
 
-The floor knows utterances and no answers; what it decides is carried out by an `Answers`.
+The floor knows utterances and no answers; what it decides is carried out by `Drafts` and by an
+`Answers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -26,28 +26,12 @@ from halfsecond.models.vad.segmenter import (
     SpeechStarted,
 )
 from halfsecond.stages.barge_in import BargeIn, Decision
+from halfsecond.stages.drafts import Drafts
 from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.listening import RATE_HZ, Listener
+from halfsecond.stages.utterance import Utterance
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class Utterance:
-    """What one visitor says until it is answered; positions in samples of the microphone."""
-
-    from_sample: int
-    """Where its audio begins: a little before the speech, or at the question it goes on with."""
-    sound_from: int
-    """Where the audio of its newest stretch of speech begins."""
-    at_sample: int
-    """Where the newest stretch of speech begins."""
-    last_sample: int | None = None
-    """Just after the last speech; None while it goes on."""
-    is_over: bool = False
-    """The longest silence, or the longest length, has ended it."""
-    goes_on: bool = False
-    """It goes on with the question that is being answered."""
 
 
 class Answers(Protocol):
@@ -56,38 +40,6 @@ class Answers(Protocol):
     @property
     def is_answering(self) -> bool:
         """Whether a turn was revealed and has not ended."""
-        ...
-
-    @property
-    def draft_words(self) -> str | None:
-        """What was heard in the draft, once that is known."""
-        ...
-
-    @property
-    def draft_sentence_end(self) -> float | None:
-        """How likely that ends where it does, once that is known."""
-        ...
-
-    @property
-    def is_draft_judged(self) -> bool:
-        """Whether the language model has said all that it can say of the draft's end."""
-        ...
-
-    @property
-    def has_draft(self) -> bool:
-        """Whether a turn is being made in secret."""
-        ...
-
-    def begin_draft(self, utterance: Utterance, last_sample: int) -> None:
-        """Runs ahead: makes a turn in secret of an utterance whose last speech is that."""
-        ...
-
-    def drop_draft(self) -> None:
-        """The visitor goes on: what was made in secret is void."""
-        ...
-
-    def listen_in(self, utterance: Utterance) -> None:
-        """The visitor speaks on: what was said so far may be heard ahead of the end."""
         ...
 
     def confirm(self, utterance: Utterance) -> None:
@@ -117,6 +69,7 @@ class Floor:
     def __init__(
         self,
         answers: Answers,
+        drafts: Drafts,
         listener: Listener,
         endpointing: Endpointing,
         config: TurnConfig,
@@ -125,6 +78,7 @@ class Floor:
     ) -> None:
         """start: runs a coroutine for as long as the session lives."""
         self._answers = answers
+        self._drafts = drafts
         self._listener = listener
         self._endpointing = endpointing
         self._config = config
@@ -177,7 +131,7 @@ class Floor:
             utterance.last_sample = None
             self._barge_in.went_on()
             self._endpointing.resumed()
-            self._answers.drop_draft()
+            self._drafts.drop()
         elif isinstance(event, SpeechEnded):
             self._end(utterance, event.last_sample)
 
@@ -200,9 +154,9 @@ class Floor:
             return
         if isinstance(event, SoundRose):
             self._endpointing.resumed()
-            self._answers.drop_draft()
+            self._drafts.drop()
         elif self._config.is_speculative and self._config.is_eager:
-            self._answers.begin_draft(utterance, event.last_sample)
+            self._drafts.begin(utterance, event.last_sample)
 
     def _continues(self, answered: Utterance, event: SpeechStarted) -> bool:
         """Whether the visitor only paused: what follows belongs to the question that was taken."""
@@ -216,10 +170,10 @@ class Floor:
     def _on_paused(self, utterance: Utterance, last_sample: int) -> None:
         utterance.last_sample = last_sample
         self._barge_in.stopped(last_sample)
-        if self._answers.is_answering or self._answers.has_draft:
+        if self._answers.is_answering or self._drafts.has_one:
             return
         if self._config.is_speculative:
-            self._answers.begin_draft(utterance, last_sample)
+            self._drafts.begin(utterance, last_sample)
 
     def _end(self, utterance: Utterance, last_sample: int) -> None:
         """The silence is long enough for everybody."""
@@ -249,12 +203,12 @@ class Floor:
         if utterance is None or self._answers.is_answering:
             return
         if utterance.last_sample is None:
-            self._answers.listen_in(utterance)
+            self._drafts.listen_in(utterance)
             return
         silence_s = (self._listener.judged_sample - utterance.last_sample) / RATE_HZ
-        words, sentence_end = self._answers.draft_words, self._answers.draft_sentence_end
+        words, sentence_end = self._drafts.words, self._drafts.sentence_end
         is_settled = words is not None and self._endpointing.is_settled(words, sentence_end)
-        if not is_settled and (self._answers.is_draft_judged or not self._answers.has_draft):
+        if not is_settled and (self._drafts.is_judged or not self._drafts.has_one):
             self._endpointing.ask(lambda: self._listener.since(utterance.from_sample))
         if silence_s >= self._endpointing.required_silence_s(words, sentence_end):
             self._listener.end_utterance()

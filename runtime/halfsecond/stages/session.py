@@ -8,9 +8,7 @@ import math
 from collections.abc import Coroutine
 from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from halfsecond import wire
 from halfsecond.audio import pcm16_to_float
@@ -21,22 +19,25 @@ from halfsecond.metrics import METRICS
 from halfsecond.models.asr.recognizer import Transcript
 from halfsecond.models.echo.registry import open_canceller
 from halfsecond.models.llm.persona import Persona
+from halfsecond.stages.announcing import Announcer
 from halfsecond.stages.asr import AsrRequest
 from halfsecond.stages.av_offset import AvFigures
+from halfsecond.stages.drafts import Drafts
 from halfsecond.stages.echo import EchoCancellation
 from halfsecond.stages.endpointing import Endpointing
 from halfsecond.stages.engines import Engines, sampling_of
 from halfsecond.stages.face import Face
-from halfsecond.stages.floor import Floor, Utterance
+from halfsecond.stages.floor import Floor
 from halfsecond.stages.lipsync import Picture
 from halfsecond.stages.listening import Listener
 from halfsecond.stages.memory import Memory
 from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.stage import Cancel
-from halfsecond.stages.transcribing import LiveTranscript
-from halfsecond.stages.turn import Spoken, Turn, TurnSettings
+from halfsecond.stages.turn import Spoken, Turn
+from halfsecond.stages.turn_settings import TurnSettings
+from halfsecond.stages.utterance import Utterance
 from halfsecond.stages.visitor_files import VisitorFiles
-from halfsecond.timeline import Now, Span, monotonic
+from halfsecond.timeline import Now, monotonic
 from halfsecond.uploads.workshop import Workshop
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,6 @@ MICROPHONE_LIMIT_S = 2.0
 failed. Less takes a network's hiccup for it; more keeps the visitor waiting."""
 BELIEVED_S = 1.0
 """A playhead that was heard longer ago, or is yet to come, is of a clock that is not in step."""
-INTERNAL = "the server failed on this session; see its log"
 
 
 class Session:
@@ -73,16 +73,9 @@ class Session:
         self._engines = engines
         self._phrases = phrases
         self._now = now
-        self._generation = 0
+        self._announcer = Announcer(name, outbox)
         self._turns = 0
-        self._state_sent: tuple[wire.State, int] = ("idle", 0)
         self._turn: Turn | None = None
-        self._draft: Turn | None = None
-        """The turn that is made in secret while the visitor may still go on."""
-        self._wasted: list[Span] = []
-        """Work on drafts that were dropped since the last turn was shown."""
-        self._transcript: tuple[int, LiveTranscript] | None = None
-        """Of the utterance that begins at that sample."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._face = Face(
             name,
@@ -99,7 +92,7 @@ class Session:
             face=self._face,
             tts=engines.tts,
             outbox=outbox,
-            is_drawing=lambda: any(turn.is_drawing for turn in self._live_turns()),
+            is_drawing=lambda: any(turn.animation.is_drawing for turn in self._live_turns()),
             now=now,
         )
         self._memory = Memory(
@@ -127,8 +120,19 @@ class Session:
             start=self._start,
             on_verdict=lambda: self._floor.look(),
         )
+        self._drafts = Drafts(
+            self._listener,
+            engines.asr,
+            language=self._language,
+            begin_turn=self._new_turn,
+            answer=self._answer,
+            on_partial=self._announcer.tell_partial,
+            start=self._start,
+            now=now,
+        )
         self._floor = Floor(
             self,
+            self._drafts,
             self._listener,
             self._endpointing,
             config.turn,
@@ -153,8 +157,8 @@ class Session:
             self._face.rest(
                 fps=self._config.face.idle_fps if self._hello.wants_idle else 0,
                 is_busy=self._is_drawing,
-                generation=lambda: self._generation,
-                mood=lambda: self._state_sent[0],
+                generation=lambda: self._announcer.generation,
+                mood=lambda: self._announcer.state,
             )
         )
 
@@ -190,7 +194,7 @@ class Session:
         self._quieten()
         turn = self._new_turn()
         turn.timeline.mark("text", self._now())
-        self._start(self._run(turn, turn.run(text, on_heard=self._floor.look)))
+        self._answer(turn, text)
         self._reveal(turn)
 
     def greet(self) -> bool:
@@ -206,12 +210,12 @@ class Session:
     def interrupt(self) -> None:
         """The visitor wants silence."""
         self._quieten()
-        self._set_state("idle")
+        self._announcer.tell_state("idle")
 
     def _quieten(self) -> None:
         """Drops what is said, and what is being heard."""
         self._floor.drop()
-        self.drop_draft()
+        self._drafts.drop()
         self._stop_turn("interrupted")
 
     def playhead(self, message: wire.Playhead) -> None:
@@ -243,8 +247,7 @@ class Session:
             try:
                 await self._floor.listen()
             except HalfsecondError as error:
-                log.error("listening failed", session=self.name, error=str(error))
-                self._say_error("stage_failed", str(error))
+                self._announcer.tell_failure("listening failed", error)
 
     async def _watch_microphone(self) -> None:
         """Answers what was heard when the microphone fails in the middle of it."""
@@ -256,7 +259,7 @@ class Session:
                     f"no audio came for {MICROPHONE_LIMIT_S:g} s in the middle of speech; what was "
                     "heard is answered. Send silence too, or `end_of_audio`"
                 )
-                self._say_error("microphone_stopped", what)
+                self._announcer.tell_error("microphone_stopped", what)
                 self._listener.push(None)
 
     # What the floor decides (see `Answers`).
@@ -265,94 +268,30 @@ class Session:
     def is_answering(self) -> bool:
         return self._turn is not None
 
-    @property
-    def draft_words(self) -> str | None:
-        return self._draft.question if self._draft is not None and self._draft.is_heard else None
-
-    @property
-    def is_draft_judged(self) -> bool:
-        return self._draft is not None and self._draft.is_judged
-
-    @property
-    def has_draft(self) -> bool:
-        return self._draft is not None
-
-    @property
-    def draft_sentence_end(self) -> float | None:
-        return self._draft.sentence_end if self._draft is not None else None
-
-    def begin_draft(self, utterance: Utterance, last_sample: int) -> None:
-        self.drop_draft()
-        turn = self._new_turn()
-        turn.timeline.mark("last_speech", self._listener.arrived_at_s(last_sample))
-        turn.timeline.mark("begun", self._now())
-        self._draft = turn
-        samples = self._listener.since(utterance.from_sample)
-        final = self._transcript_of(utterance).final
-        question = Spoken(len(samples) / 16_000, lambda cancel: final(samples, cancel))
-        self._start(self._run(turn, turn.run(question, on_heard=self._floor.look)))
-
-    def listen_in(self, utterance: Utterance) -> None:
-        transcript = self._transcript_of(utterance)
-        if transcript.is_due(self._listener.judged_sample - utterance.from_sample):
-            self._start(self._hear_ahead(transcript, self._listener.since(utterance.from_sample)))
-
-    async def _hear_ahead(self, transcript: LiveTranscript, samples: NDArray[np.float32]) -> None:
-        """Tells the client what was heard so far."""
-        before = transcript.best.text
-        await transcript.partial(samples)
-        if (text := transcript.best.text) != before:
-            heard = wire.Transcript(
-                session=self.name, generation=self._generation, text=text, is_final=False
-            )
-            self.outbox.put(heard)
-
-    def _transcript_of(self, utterance: Utterance) -> LiveTranscript:
-        """What is known of an utterance; one that goes on keeps what was heard of its beginning."""
-        if self._transcript is None or self._transcript[0] != utterance.from_sample:
-            live = LiveTranscript(self._engines.asr, language=self._language)
-            self._transcript = (utterance.from_sample, live)
-        return self._transcript[1]
-
-    def drop_draft(self) -> None:
-        if self._draft is not None:
-            METRICS.wasted_drafts.inc()
-            self._draft.cancel()
-            self._draft = None
-
     def confirm(self, utterance: Utterance) -> None:
-        if self._draft is None:
-            self.begin_draft(utterance, utterance.last_sample or self._listener.judged_sample)
-        draft, self._draft = self._draft, None
-        if draft is not None:
-            self._reveal(draft)
+        self._reveal(self._drafts.take(utterance))
 
     def pause(self) -> None:
         if self._turn is not None:
             self._turn.pause()
-            self._set_state("listening", self._turn)
+            self._announcer.tell_state("listening", self._turn)
 
     def resume(self) -> None:
         if (turn := self._turn) is not None and turn.playback.is_paused:
             turn.resume()
-            self._set_state("speaking" if turn.playback.has_started else "thinking", turn)
+            self._announcer.tell_state(
+                "speaking" if turn.playback.has_started else "thinking", turn
+            )
 
     def stop(self, *, is_reopened: bool) -> None:
         METRICS.reopened_turns.inc(is_reopened)
         self._stop_turn("interrupted", is_remembered=not is_reopened)
-        self._set_state("listening")
+        self._announcer.tell_state("listening")
 
     def speech(self, *, is_speaking: bool) -> None:
-        self.outbox.put(
-            wire.Speech(
-                session=self.name,
-                generation=self._generation,
-                pts=self._listener.heard_s,
-                is_speaking=is_speaking,
-            )
-        )
+        self._announcer.tell_speech(at_s=self._listener.heard_s, is_speaking=is_speaking)
         if is_speaking and self._turn is None:
-            self._set_state("listening")
+            self._announcer.tell_state("listening")
 
     async def words(self, utterance: Utterance, to_sample: int) -> Transcript | None:
         samples = self._listener.since(utterance.sound_from, to_sample)
@@ -374,7 +313,7 @@ class Session:
         settings = TurnSettings(
             session=self.name,
             number=self._turns,
-            generation=self._generation + 1,
+            generation=self._announcer.generation + 1,
             sampling=sampling_of(self._config),
             speed=self._config.tts.speed,
             video=self._hello.video,
@@ -400,12 +339,15 @@ class Session:
 
     def _reveal(self, turn: Turn) -> None:
         turn.timeline.mark("endpoint", self._now())
-        turn.timeline.spans += self._wasted
-        self._wasted = []
-        self._generation = turn.settings.generation
+        turn.timeline.spans += self._drafts.take_waste()
+        self._announcer.generation = turn.settings.generation
         self._turn = turn
-        self._set_state("thinking", turn)
+        self._announcer.tell_state("thinking", turn)
         turn.reveal()
+
+    def _answer(self, turn: Turn, question: str | Spoken) -> None:
+        """Runs a turn; what is found out on the way may end the visitor's utterance."""
+        self._start(self._run(turn, turn.run(question, on_heard=self._floor.look)))
 
     async def _run(self, turn: Turn, running: Coroutine[Any, Any, wire.TurnEndReason]) -> None:
         """Runs a turn to its end and says how it ended, unless somebody stopped it before."""
@@ -415,7 +357,7 @@ class Session:
             reason = await running
             await turn.wait_revealed()
             if reason == "complete" and turn.playback.sent_s:
-                end_s = max(turn.playback.sent_s, turn.video_end_s)
+                end_s = max(turn.playback.sent_s, turn.animation.end_s)
                 await turn.playback.wait_until_near(end_s, ahead_s=0.0)
         except Exception as error:  # whatever it was, the turn must end for the next one to begin
             reason, failure = "failed", error
@@ -423,33 +365,19 @@ class Session:
         finally:
             watcher.cancel()
             if turn.is_dropped:
-                self._count_waste(turn)
+                self._drafts.count_waste(turn)
         if turn is not self._turn:
             return
         if failure is not None:
-            self._say_failure(turn, failure)
+            self._announcer.tell_failure("turn failed", failure, turn=turn.settings.number)
         self._finish(turn, reason)
         self._floor.answer_ended()
-
-    def _count_waste(self, turn: Turn) -> None:
-        for span in turn.timeline.spans:
-            METRICS.wasted_s.labels(span.stage).inc(span.end_s - span.start_s)
-            self._wasted.append(Span("dropped", span.stage, span.start_s, span.end_s))
-
-    def _say_failure(self, turn: Turn, failure: Exception) -> None:
-        number = turn.settings.number
-        if isinstance(failure, HalfsecondError):
-            log.error("turn failed", session=self.name, turn=number, error=str(failure))
-            self._say_error("stage_failed", str(failure))
-        else:
-            log.error("turn failed", session=self.name, turn=number, exc_info=failure)
-            self._say_error("internal", INTERNAL)
 
     async def _watch(self, turn: Turn) -> None:
         """The state becomes "speaking" with the first sample."""
         await turn.playback.wait_started()
         if turn is self._turn and not turn.playback.is_paused:
-            self._set_state("speaking", turn)
+            self._announcer.tell_state("speaking", turn)
 
     def _stop_turn(self, reason: wire.TurnEndReason, *, is_remembered: bool = True) -> None:
         """Cuts the answer off: every stage drops it, and so must the client."""
@@ -459,8 +387,8 @@ class Session:
         turn.cancel()
         self._echo.played.stop()
         turn.timeline.mark("interrupted", self._now())
-        self._generation += 1
-        self.outbox.drop_before(self._generation)
+        self._announcer.generation += 1
+        self.outbox.drop_before(self._announcer.generation)
         self._finish(turn, reason, is_remembered=is_remembered)
 
     def _finish(
@@ -470,22 +398,11 @@ class Session:
         heard = turn.answer if reason == "complete" else turn.playback.heard_text()
         if turn.question and heard and is_remembered:
             self._memory.remember(turn.question, heard.strip())
-        timeline = turn.timeline
-        timeline.mark("end", self._now())
-        METRICS.observe(timeline, reason)
-        self.outbox.put(
-            wire.TurnEnd(
-                session=self.name,
-                turn=turn.settings.number,
-                generation=self._generation,
-                pts=round(turn.playback.sent_s, 6),
-                reason=reason,
-                marks=timeline.marks,
-                spans=[(s.stage, s.detail, s.start_s, s.end_s) for s in timeline.spans],
-            )
-        )
+        turn.timeline.mark("end", self._now())
+        METRICS.observe(turn.timeline, reason)
+        self._announcer.tell_end(turn, reason)
         self._log_turn(turn, reason, turn.av_offset.end())
-        self._set_state("idle")
+        self._announcer.tell_state("idle")
         self._start(self._memory.prefill())
 
     def _log_turn(self, turn: Turn, reason: str, av: AvFigures) -> None:
@@ -506,29 +423,14 @@ class Session:
 
     # Small things.
 
-    def _set_state(self, state: wire.State, turn: Turn | None = None) -> None:
-        number = turn.settings.number if turn else 0
-        if (state, number) == self._state_sent:
-            return
-        self._state_sent = (state, number)
-        self.outbox.put(
-            wire.StateChange(
-                session=self.name,
-                turn=number,
-                generation=self._generation,
-                state=state,
-            )
-        )
-
-    def _say_error(self, code: str, message: str) -> None:
-        self.outbox.put(wire.Error(session=self.name, code=code, message=message))
-
     def _is_drawing(self) -> bool:
         """Whether a turn has the driver; in a pause the face rests."""
-        return any(t.is_drawing and not t.playback.is_paused for t in self._live_turns())
+        return any(
+            turn.animation.is_drawing and not turn.playback.is_paused for turn in self._live_turns()
+        )
 
     def _live_turns(self) -> list[Turn]:
-        return [turn for turn in (self._turn, self._draft) if turn is not None]
+        return [turn for turn in (self._turn, self._drafts.turn) if turn is not None]
 
     def _start(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
@@ -538,5 +440,4 @@ class Session:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("session task failed", session=self.name, exc_info=error)
-            self._say_error("internal", INTERNAL)
+            self._announcer.tell_failure("session task failed", error)

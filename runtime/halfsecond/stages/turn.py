@@ -10,74 +10,31 @@ that was begun before the visitor had surely finished holds back what it makes u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
-
-import numpy as np
-import soxr
-import structlog
-from numpy.typing import NDArray
 
 from halfsecond import wire
 from halfsecond.audio import float_to_pcm16
-from halfsecond.errors import HalfsecondError
 from halfsecond.models.asr.recognizer import Transcript
-from halfsecond.models.lipsync.driver import LIPSYNC_RATE_HZ
-from halfsecond.models.lipsync.mood import MoodName
-from halfsecond.models.llm.answerer import Message, Sampling
 from halfsecond.models.llm.clauses import ClauseCutter
-from halfsecond.models.tts.voice import SPEECH_RATE_HZ, Phone, SpeechChunk
+from halfsecond.models.tts.voice import SPEECH_RATE_HZ, SpeechChunk
+from halfsecond.stages.animation import Animation
 from halfsecond.stages.av_offset import AvOffset
 from halfsecond.stages.engines import Engines
-from halfsecond.stages.lipsync import Action, LipSyncRequest, Picture, picture_format
 from halfsecond.stages.llm import LlmRequest
-from halfsecond.stages.phrases import Phrases
 from halfsecond.stages.playback import Playback
 from halfsecond.stages.stage import Cancel
 from halfsecond.stages.tts import TtsRequest
+from halfsecond.stages.turn_settings import TurnSettings
 from halfsecond.timeline import Now, Span, Timeline, monotonic
-
-log = structlog.get_logger(__name__)
 
 PACKET_S = 0.1
 """Length of an audio message: short enough to stop within, long enough to cost nothing."""
 AUDIO_AHEAD_S = 6.0
 """Speech made ahead of the visitor's ear; bounds what an interruption wastes."""
-VIDEO_AHEAD_S = 0.6
-"""Pictures made ahead. More takes the cores from the first clause's successors; less stutters."""
-FIRST_FEED_S = 0.2
-"""Speech of the first lip-sync call, the shortest that Wav2Lip can draw from."""
-FEED_S = 0.4
 
 Emit = Callable[[wire.Header, bytes], None]
-BuildMessages = Callable[[str], Sequence[Message]]
-"""The conversation that asks a question: persona, facts, history and the question."""
-
-
-@dataclass(frozen=True)
-class TurnSettings:
-    """What a turn needs to know of its session and the config."""
-
-    session: str
-    number: int
-    generation: int
-    sampling: Sampling
-    speed: float
-    video: wire.VideoFormat
-    build_messages: BuildMessages
-    build_judged: BuildMessages
-    """The same as far as it is the visitor's: what the model judges before it answers."""
-    phrases: Phrases
-    is_settled: Callable[[str], bool]
-    """Whether the end of the question needs no judgement of the model any more."""
-    avatar: str = ""
-    """The face that the client wants; empty: the server's."""
-    voiceprint: bytes = b""
-    """Of the visitor that it is spoken as; empty: the server's voice."""
-    fps: int = 0
-    """How many pictures of speech a second it wants; 0: the server's."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +49,6 @@ class Spoken:
 @dataclass
 class _Counters:
     audio: int = 0
-    video: int = 0
     answer: int = 0
 
 
@@ -124,12 +80,16 @@ class Turn:
         """The model's probability that the question ends where it does; None as long as unknown."""
         self._paused_s = 0.0
         self._task: asyncio.Task[Any] | None = None
-        self.video_end_s = 0.0
-        self.is_drawing = False
-        self._is_greeting = False
-        self._mood: MoodName = "speaking"
+        self.animation = Animation(
+            self.settings,
+            self.engines.lipsync,
+            playback=self.playback,
+            timeline=self.timeline,
+            cancelled=self.cancelled,
+            emit=self._emit,
+            now=self.now,
+        )
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        self._speech: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
 
     def reveal(self) -> None:
         """The visitor has finished: sends what was made so far, and the rest as it comes."""
@@ -160,14 +120,14 @@ class Turn:
         self.playback.pause()
         self._paused_s = self.now()
         if self.playback.has_started:
-            self.emit(wire.Pause(**self._envelope(self.playback.position_s)), b"")
+            self.emit(wire.Pause(**self.settings.envelope(self.playback.position_s)), b"")
 
     def resume(self) -> None:
         """It was nothing: goes on from where it stopped."""
         if not self.playback.is_paused or self.cancelled.is_set():
             return
         if self.playback.has_started:
-            self.emit(wire.Resume(**self._envelope(self.playback.position_s)), b"")
+            self.emit(wire.Resume(**self.settings.envelope(self.playback.position_s)), b"")
         self.playback.resume()
         self._end_pause("resumed")
         self._let_go()
@@ -222,14 +182,14 @@ class Turn:
 
     async def say(self, text: str) -> wire.TurnEndReason:
         """Greets with a text that nobody asked for; returns and raises as `run`."""
-        self._is_greeting = True
+        self.animation.is_greeting = True
         self._task = asyncio.current_task()
         return await self._answer(self._recite(text))
 
     async def _answer(self, thinking: Coroutine[Any, Any, None]) -> wire.TurnEndReason:
         tasks = [thinking, self._speak()]
         if self.settings.video != "none":
-            tasks.append(self._animate_if_possible())
+            tasks.append(self.animation.run())
         await _all_or_none(tasks)
         self.timeline.answer = self.answer
         return "complete"
@@ -239,7 +199,9 @@ class Turn:
             heard = await spoken.hear(self.cancelled)
         if heard is None or not heard.text:
             return ""
-        self._emit(wire.Transcript(**self._envelope(), text=heard.text, language=heard.language))
+        self._emit(
+            wire.Transcript(**self.settings.envelope(), text=heard.text, language=heard.language)
+        )
         return heard.text
 
     async def _judge(self) -> None:
@@ -287,8 +249,8 @@ class Turn:
                 async for chunk in self.engines.tts.run(request, self.cancelled):
                     self._mark("tts_first_chunk")
                     self._send_speech(chunk)
-                    self._speech.put_nowait(chunk)
-        self._speech.put_nowait(None)
+                    self.animation.show(chunk)
+        self.animation.show(None)
 
     def _send_speech(self, chunk: SpeechChunk) -> None:
         """Hands over a chunk as a caption and audio packets."""
@@ -296,7 +258,9 @@ class Turn:
         duration_s = len(chunk.samples) / SPEECH_RATE_HZ
         self.playback.add(chunk.text, duration_s)
         caption = wire.Answer(
-            **self._envelope(pts_s, self._seq.answer), text=chunk.text, duration_s=duration_s
+            **self.settings.envelope(pts_s, self._seq.answer),
+            text=chunk.text,
+            duration_s=duration_s,
         )
         self._seq.answer += 1
         self._emit(caption)
@@ -305,92 +269,10 @@ class Turn:
         for start in range(0, len(pcm), step):
             at_s = pts_s + start / 2 / SPEECH_RATE_HZ
             self._emit(
-                wire.Audio(**self._envelope(at_s, self._seq.audio)), pcm[start : start + step]
+                wire.Audio(**self.settings.envelope(at_s, self._seq.audio)),
+                pcm[start : start + step],
             )
             self._seq.audio += 1
-
-    async def _animate_if_possible(self) -> None:
-        """Without a face the answer is heard all the same."""
-        try:
-            await self._animate()
-        except HalfsecondError as error:
-            log.error("no face", session=self.settings.session, error=str(error))
-            self._emit(wire.Error(**self._envelope(), code="stage_failed", message=str(error)))
-
-    async def _animate(self) -> None:
-        resampler = soxr.ResampleStream(SPEECH_RATE_HZ, LIPSYNC_RATE_HZ, 1, dtype="float32")
-        fed_s = 0.0
-        while (chunk := await self._speech.get()) is not None:
-            self._mood = self._mood_of(chunk.text)
-            if not self.is_drawing:
-                self.is_drawing = True  # from here on the driver is this turn's, and does not rest
-                await self._draw("begin")
-            for start, piece in _pieces(chunk.samples, is_first=fed_s == 0.0):
-                await self.playback.wait_until_near(fed_s, ahead_s=VIDEO_AHEAD_S)
-                samples = resampler.resample_chunk(piece, last=False)
-                # All of a chunk's phonemes go with its first piece: the mouth looks ahead.
-                phones = list(chunk.phones) if start == 0 else []
-                await self._draw("feed", samples, phones)
-                fed_s += len(piece) / SPEECH_RATE_HZ
-        if self.is_drawing:
-            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            await self._draw("feed", rest)
-            await self._draw("finish")
-
-    def _mood_of(self, clause: str) -> MoodName:
-        """What the face shows while it says a clause."""
-        if clause.rstrip("\"”' ").endswith(("?", "？")):
-            return "asking"
-        return "greeting" if self._is_greeting else "speaking"
-
-    async def _draw(
-        self,
-        action: Action,
-        samples: NDArray[np.float32] | None = None,
-        phones: Sequence[Phone] = (),
-    ) -> None:
-        settings = self.settings
-        if settings.video == "none":
-            return
-        request = LipSyncRequest(
-            session=settings.session,
-            action=action,
-            samples=np.zeros(0, np.float32) if samples is None else samples,
-            phones=list(phones),
-            format=picture_format(settings.video),
-            mood=self._mood,
-            avatar=settings.avatar,
-            fps=settings.fps,
-            heard_s=self.playback.position_s if self.playback.has_started else None,
-        )
-        with self.timeline.span("lipsync", action, now=self.now):
-            pictures: AsyncIterator[Picture] = self.engines.lipsync.run(request, self.cancelled)
-            async for picture in pictures:
-                self._mark("lipsync_first_frame")
-                self._send_picture(picture)
-
-    def _send_picture(self, picture: Picture) -> None:
-        header = wire.Video(
-            **self._envelope(picture.pts_s, self._seq.video),
-            width=picture.width,
-            height=picture.height,
-            format=picture.format,
-            is_driven=picture.is_driven,
-            mouth=round(picture.mouth, 3),
-        )
-        self._seq.video += 1
-        self.video_end_s = picture.pts_s
-        self._emit(header, picture.data)
-
-    def _envelope(self, pts_s: float = 0.0, seq: int = 0) -> dict[str, Any]:
-        settings = self.settings
-        return {
-            "session": settings.session,
-            "turn": settings.number,
-            "generation": settings.generation,
-            "seq": seq,
-            "pts": round(pts_s, 6),
-        }
 
     def _emit(self, header: wire.Header, payload: bytes = b"") -> None:
         if self.cancelled.is_set():
@@ -410,17 +292,6 @@ class Turn:
 
     def _mark(self, name: str) -> None:
         self.timeline.mark(name, self.now())
-
-
-def _pieces(
-    samples: NDArray[np.float32], *, is_first: bool
-) -> list[tuple[int, NDArray[np.float32]]]:
-    """Stretches of a chunk for the lip-sync stage, with where each starts."""
-    cuts = [0]
-    while cuts[-1] < len(samples):
-        length_s = FIRST_FEED_S if is_first and len(cuts) == 1 else FEED_S
-        cuts.append(cuts[-1] + int(length_s * SPEECH_RATE_HZ))
-    return [(start, samples[start:end]) for start, end in pairwise(cuts)]
 
 
 async def _all_or_none(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
