@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -20,7 +21,7 @@ import numpy as np
 
 from fakes.uploads import jpeg_of, photo, traces, with_comment
 
-START_LIMIT_S = 60
+SAY_LIMIT_S = 30
 OPEN_TO_VISITORS = """\
 [uploads]
 takes_portraits = true
@@ -71,11 +72,12 @@ class Killable:
         """Waits for a line of its log; its first group, or all that fits."""
         assert self.process.stdout is not None
         told = b""
-        while line := await asyncio.wait_for(self.process.stdout.readline(), START_LIMIT_S):
-            told += line
-            if found := re.search(pattern, line.decode()):
-                return found[found.lastindex or 0]
-        raise AssertionError(told.decode())
+        with contextlib.suppress(asyncio.TimeoutError):
+            while line := await asyncio.wait_for(self.process.stdout.readline(), SAY_LIMIT_S):
+                told += line
+                if found := re.search(pattern, line.decode()):
+                    return found[found.lastindex or 0]
+        raise AssertionError(f"no {pattern!r} in: {told.decode()}")
 
     async def kill(self) -> None:
         """As `kill -9` does, and nobody else is told."""
