@@ -115,8 +115,8 @@ def is_running(pid: int) -> bool:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Waits for it, some seconds at most."""
-    for _ in range(1000):
+    """Waits for it, a minute at most."""
+    for _ in range(12_000):
         if condition():
             return
         await asyncio.sleep(0.005)
