@@ -12,13 +12,9 @@ from typer.core import TyperGroup
 
 from halfsecond import __version__
 from halfsecond.errors import ConfigError, HalfsecondError
-from halfsecond.huge_pages import restart_with_huge_pages
 
 COMMANDS_GROUP = "halfsecond.commands"
 """Entry points of the commands that other packages bring: `export`, `engines`, `bench`."""
-
-MODEL_COMMANDS = {"serve", "demo", "bench"}
-"""Those that run models for long, or measure them."""
 
 USER_MISTAKE = 2
 """Exit code for what the user can mend."""
@@ -111,8 +107,6 @@ def _mount() -> None:
 
 def main() -> None:
     """Runs the command line; the user's mistakes end with code 2 and a message, no traceback."""
-    if MODEL_COMMANDS.intersection(sys.argv[1:2]):
-        restart_with_huge_pages()
     _mount()
     try:
         app()
