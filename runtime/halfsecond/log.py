@@ -30,5 +30,10 @@ def configure(config: LogConfig, *, tail: structlog.typing.Processor | None = No
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
     )
+
+
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    """For each line anew: another stream may stand there now, and the first one be closed."""
+    return structlog.PrintLogger(sys.stderr)
