@@ -13,6 +13,7 @@ from halfsecond_bench.commands.lipsync import lipsync
 from halfsecond_bench.commands.load import load
 from halfsecond_bench.commands.overhead import overhead
 from halfsecond_bench.commands.page import page
+from halfsecond_bench.commands.recovery import recovery
 from halfsecond_bench.commands.report import report
 from halfsecond_bench.commands.soak import soak
 from halfsecond_bench.commands.stages import stages
@@ -34,5 +35,6 @@ app.command()(threads)
 app.command()(echo)
 app.command()(gpu)
 app.command()(page)
+app.command()(recovery)
 app.command()(report)
 app.command()(gate)

@@ -105,7 +105,7 @@ async def measure(
     tell = progress or (lambda: None)
     async with running_server(config_toml) as server:
         by_wire = await _ask_by_wire(server.address, asked, tell)
-        async with _running_gateway(server.address) as url:
+        async with running_gateway(server.address) as url:
             heard, reported, script = await _ask_by_page(url, asked, tell)
     per_turn = page_turns(asked, script=script, heard=heard, reported=reported)
     return _report(per_turn, by_wire, profile=profile)
@@ -127,7 +127,8 @@ async def _ask_by_wire(
 
 
 @contextlib.asynccontextmanager
-async def _running_gateway(address: str) -> AsyncIterator[str]:
+async def running_gateway(address: str) -> AsyncIterator[str]:
+    """`halfsecond gateway` before the server at that address; the kiosk page's URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -137,7 +138,7 @@ async def _running_gateway(address: str) -> AsyncIterator[str]:
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
     try:
-        await _until_healthy(url, process)
+        await _until_served(url, process)
         yield url
     finally:
         if process.returncode is None:
@@ -145,19 +146,19 @@ async def _running_gateway(address: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def _until_healthy(url: str, process: asyncio.subprocess.Process) -> None:
+async def _until_served(url: str, process: asyncio.subprocess.Process) -> None:
     for _ in range(int(READY_LIMIT_S / 0.1)):
         if process.returncode is not None:
             raise ServerError(f"the gateway ended with {process.returncode}")
-        if await asyncio.to_thread(_is_healthy, url):
+        if await asyncio.to_thread(_is_served, url):
             return
         await asyncio.sleep(0.1)
     raise ServerError(f"the gateway was not ready within {READY_LIMIT_S:g} s")
 
 
-def _is_healthy(url: str) -> bool:
+def _is_served(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url + "api/health", timeout=2):  # noqa: S310  this machine's
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310  this machine's
             return True
     except (urllib.error.URLError, OSError):
         return False
