@@ -30,7 +30,7 @@ class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     away_ms: Distribution
     """From `SIGKILL` to the message on the page that the server is missing."""
     server_ready_ms: Distribution
-    """From the start of the next server, at once, to its "ready"."""
+    """From the start of the next server, when the page has said so, to its "ready"."""
     idle_ms: Distribution
     """From that to the page that waits for visitors again."""
     total_ms: Distribution
