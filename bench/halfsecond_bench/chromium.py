@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from halfsecond import audio
+from halfsecond.errors import ServerError
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -39,6 +40,14 @@ def chromium_program() -> str | None:
         or shutil.which("chromium-browser")
         or shutil.which("google-chrome")
     )
+
+
+def require_chromium() -> str:
+    """The browser's path; raises ServerError where there is none."""
+    program = chromium_program()
+    if program is None:
+        raise ServerError("there is no chromium here; apt-get install chromium")
+    return program
 
 
 class Page:
@@ -138,9 +147,10 @@ async def running_chromium(
 
     microphone: a WAV that is heard once, and silence after it; silence without one, for
         Chromium's own stand-in beeps every second.
+
+    Raises ServerError where there is no Chromium.
     """
-    program = chromium_program()
-    assert program is not None
+    program = require_chromium()
     kept = [flag for flag in FLAGS if flag not in without]
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         if microphone is None:

@@ -22,7 +22,7 @@ from halfsecond import audio, wire
 from halfsecond.client import Client
 from halfsecond.conversation import Visitor
 from halfsecond.errors import ServerError
-from halfsecond_bench.chromium import Page, chromium_program, running_chromium
+from halfsecond_bench.chromium import Page, require_chromium, running_chromium
 from halfsecond_bench.clips import RATE_HZ, Clip
 from halfsecond_bench.latency import BETWEEN_TURNS_S, timeline_of
 from halfsecond_bench.server_process import running_server
@@ -99,8 +99,7 @@ async def measure(
     Raises:
         ServerError: the server, the gateway or the browser did not start, or a turn did not end.
     """
-    if chromium_program() is None:
-        raise ServerError("there is no chromium here; apt-get install chromium")
+    require_chromium()  # now, and not after minutes of questions by the wire
     asked = [clips[number % len(clips)] for number in range(turns)]
     tell = progress or (lambda: None)
     async with running_server(config_toml) as server:

@@ -15,6 +15,7 @@ from halfsecond_bench.commands.options import (
     asked_questions,
     console,
     profile_name,
+    recorded_clips,
     write_json,
 )
 
@@ -32,7 +33,7 @@ def echo(
     from halfsecond_bench.echo.report import print_report
 
     settings = load(config)
-    asked = asked_questions(settings, clips)
+    asked = asked_questions(settings, recorded_clips(clips))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("playing", total=steps())
         report = measure(

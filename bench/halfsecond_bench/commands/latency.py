@@ -14,7 +14,7 @@ from rich.progress import Progress
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
 from halfsecond.stages.engines import open_store
-from halfsecond_bench.clips import default_folder, false_alarms, interruptions, load_clips
+from halfsecond_bench.clips import false_alarms, interruptions
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     HistoryFolder,
@@ -23,6 +23,7 @@ from halfsecond_bench.commands.options import (
     asked_questions,
     console,
     profile_name,
+    recorded_clips,
     server_toml,
     thread_counts,
     write_json,
@@ -61,8 +62,8 @@ def run(
 ) -> LatencyReport:
     """The measurement with its progress bar."""
     settings = load(config)
-    recorded = load_clips(clips or default_folder())
-    asked = asked_questions(settings, clips)
+    recorded = recorded_clips(clips)
+    asked = asked_questions(settings, recorded)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("asking", total=turns)
         return asyncio.run(

@@ -16,6 +16,7 @@ from halfsecond_bench.commands.options import (
     asked_questions,
     console,
     profile_name,
+    recorded_clips,
     server_toml,
     thread_counts,
     write_json,
@@ -41,7 +42,7 @@ def load(
         task = progress.add_task("visitors at once", total=sessions)
         report = asyncio.run(
             measure(
-                asked_questions(settings, clips),
+                asked_questions(settings, recorded_clips(clips)),
                 sessions=sessions,
                 turns=turns,
                 budget_ms=budget_ms,

@@ -55,12 +55,22 @@ def write_record(result: Result, folder: Path | None, *, commit: str | None = No
     console.print(f"wrote {record(result, folder, commit=commit)}")
 
 
-def asked_questions(config: Config, clips: Path | None) -> list[Clip]:
-    """The recorded questions in the config's language; raises ConfigError where there are none."""
-    found = questions(load_clips(clips or default_folder()), language=config.language)
+def recorded_clips(folder: Path | None) -> list[Clip]:
+    """All clips of a folder, of the bundled one without it."""
+    return load_clips(folder or default_folder())
+
+
+def asked_questions(config: Config, recorded: list[Clip]) -> list[Clip]:
+    """The questions in the config's language; raises ConfigError where there are none."""
+    found = questions(recorded, language=config.language)
     if not found:
         raise ConfigError(f"no clip asks a question in {config.language!r}; see clips.toml")
     return found
+
+
+def no_browser(error: ImportError) -> ConfigError:
+    """What to say where the page's measurements cannot be imported."""
+    return ConfigError(f"the page cannot be measured ({error}); pip install 'halfsecond[gateway]'")
 
 
 def server_toml(

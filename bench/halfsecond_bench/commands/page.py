@@ -10,13 +10,14 @@ from rich.progress import Progress
 
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
-from halfsecond.errors import ConfigError
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     JsonFile,
     asked_questions,
     console,
+    no_browser,
     profile_name,
+    recorded_clips,
     server_toml,
     write_json,
 )
@@ -33,10 +34,8 @@ def page(
     try:
         from halfsecond_bench.kiosk_page import measure
     except ImportError as error:
-        raise ConfigError(
-            f"the page cannot be measured ({error}); pip install 'halfsecond[gateway]'"
-        ) from error
-    asked = asked_questions(load(config), clips)
+        raise no_browser(error) from error
+    asked = asked_questions(load(config), recorded_clips(clips))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("asking", total=2 * turns + 1)
         report = asyncio.run(

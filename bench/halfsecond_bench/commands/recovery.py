@@ -9,8 +9,13 @@ import typer
 from rich.progress import Progress
 
 from halfsecond.cli.options import ConfigFile
-from halfsecond.errors import ConfigError
-from halfsecond_bench.commands.options import JsonFile, console, server_toml, write_json
+from halfsecond_bench.commands.options import (
+    JsonFile,
+    console,
+    no_browser,
+    server_toml,
+    write_json,
+)
 from halfsecond_bench.tables import distributions_table
 
 
@@ -26,9 +31,7 @@ def recovery(
     try:
         from halfsecond_bench.recovery import measure
     except ImportError as error:
-        raise ConfigError(
-            f"the page cannot be measured ({error}); pip install 'halfsecond[gateway]'"
-        ) from error
+        raise no_browser(error) from error
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("killing", total=kills)
         report = asyncio.run(

@@ -12,13 +12,14 @@ from rich.progress import Progress
 from halfsecond.cli.options import ConfigFile
 from halfsecond.config import load
 from halfsecond.stages.engines import open_store
-from halfsecond_bench.clips import default_folder, false_alarms, load_clips
+from halfsecond_bench.clips import false_alarms
 from halfsecond_bench.commands.options import (
     ClipsFolder,
     JsonFile,
     asked_questions,
     console,
     profile_name,
+    recorded_clips,
     server_toml,
     thread_counts,
     write_json,
@@ -47,9 +48,9 @@ def soak(
     from halfsecond_bench.soak_report import print_report, write_plot
 
     settings, port = load(config), free_port()
-    recorded = load_clips(clips or default_folder())
+    recorded = recorded_clips(clips)
     steps = script(
-        asked_questions(settings, clips),
+        asked_questions(settings, recorded),
         [clip for clip in false_alarms(recorded) if clip.file != NOISE],
         turns=turns,
         measured_every=measured_every,

@@ -16,6 +16,7 @@ from halfsecond_bench.commands.options import (
     asked_questions,
     console,
     profile_name,
+    recorded_clips,
     write_json,
 )
 from halfsecond_bench.tables import plain_table
@@ -31,7 +32,7 @@ def threads(
 ) -> None:
     """Find how many threads each engine should have here, alone and beside others."""
     settings = load(config)
-    asked = asked_questions(settings, clips)
+    asked = asked_questions(settings, recorded_clips(clips))
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("trying", total=len(engines(settings)))
         report = measure(

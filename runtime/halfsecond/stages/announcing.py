@@ -88,5 +88,9 @@ class Announcer:
             log.error(what, session=self._session, **details, error=str(failure))
             self.tell_error("stage_failed", str(failure))
         else:
-            log.error(what, session=self._session, **details, exc_info=failure)
-            self.tell_error("internal", INTERNAL)
+            self.tell_fault(what, failure, **details)
+
+    def tell_fault(self, what: str, fault: BaseException, **details: object) -> None:
+        """The same of a fault that is ours, whatever it is: the client only learns that it was."""
+        log.error(what, session=self._session, **details, exc_info=fault)
+        self.tell_error("internal", INTERNAL)

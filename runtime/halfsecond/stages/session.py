@@ -440,4 +440,4 @@ class Session:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._announcer.tell_failure("session task failed", error)
+            self._announcer.tell_fault("session task failed", error)

@@ -6,6 +6,7 @@ and no device, and works without a network.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from typing import Any
@@ -136,6 +137,7 @@ def import_rtc() -> Any:
     return rtc
 
 
+@functools.cache  # once, not for every visitor
 def _keep_log_in_library(ffi_client: Any) -> None:
     """The library's log goes to stderr (errors only), not through Python.
 
